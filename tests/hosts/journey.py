@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The journey of controls over real hosts: broken, audited, applied, read, applied again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.fleet import Fleet
+from tests.hosts.playing import Done, evidence, play, sh, statuses
+from tests.testinfra.readings import Reading
+
+# Not the guard is tried here: a busy machine may take its time.
+_PATIENT = ("-e", "ringfence_guard_timeout=600")
+# What an agency would declare of the account that automation signs in with.
+_OPERATOR = ("-e", '{"sudo_passwordless_rules": ["ops"], "ssh_allow_groups": ["ops"]}')
+
+Statuses = dict[str, dict[str, str]]
+
+
+@dataclass
+class Journey:
+    """Statuses by host at each stop, what was read after applying, and how the runs ended."""
+
+    fresh: Statuses
+    broken: Statuses
+    applied: Statuses
+    mended: Statuses
+    again: Statuses
+    read: dict[str, dict[str, str]]
+    runs: dict[str, Done]
+
+
+def travel(
+    fleet: Fleet,
+    hosts: Mapping[str, str],
+    shown: Mapping[str, Reading],
+    folder: Path,
+    *options: str,
+) -> Journey:
+    """All stops on `hosts` (name -> release); the evidence of each is left below `folder`.
+
+    `options` are given to each playbook.
+    """
+    runs: dict[str, Done] = {}
+
+    def stop(name: str, playbook: str) -> Statuses:
+        runs[name] = play(
+            fleet, playbook, *_PATIENT, *_OPERATOR, *options, evidence_in=folder / name
+        )
+        return {host: statuses(evidence(folder / name), host) for host in hosts}
+
+    fresh = stop("fresh", "audit.yml")
+    for host in hosts:
+        sh(fleet, host, "\n".join(reading.wrong for reading in shown.values()))
+        sh(fleet, host, "systemctl restart ssh")
+    broken = stop("broken", "audit.yml")
+    applied = stop("applied", "apply.yml")
+    for host in hosts:
+        sh(fleet, host, "\n".join(r.by_hand for r in shown.values() if r.by_hand))
+    read = {host: {name: _read(fleet, host, r) for name, r in shown.items()} for host in hosts}
+    mended = stop("mended", "audit.yml")
+    again = stop("again", "apply.yml")
+    return Journey(fresh, broken, applied, mended, again, read, runs)
+
+
+def _read(fleet: Fleet, host: str, reading: Reading) -> str:
+    """What a reading prints; its exit code says nothing (grep -c of nothing is 1)."""
+    return sh(fleet, host, f"{{ {reading.read}; }} 2>/dev/null || true").strip()
