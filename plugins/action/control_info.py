@@ -1,0 +1,12 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+from ansible_collections.ringfence.hosting.plugins.plugin_utils.control_action import ControlAction
+
+
+class ActionModule(ControlAction):
+    """Audits a host."""
+
+    module_name = "control_info"
