@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+"""Where packages come from: the sources that apt uses, and the keys that it believes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ansible_collections.ringfence.hosting.plugins.module_utils import _apt
+from ansible_collections.ringfence.hosting.plugins.module_utils._control import (
+    FAIL,
+    PASS,
+    Control,
+    Observation,
+    Stage,
+    Verdict,
+    and_others,
+)
+from ansible_collections.ringfence.hosting.plugins.module_utils._host import Host
+
+# check: signatures (none is waived), keys (each source names its own), keyring (apt's old one is
+# empty), security (Debian's security updates are among the sources, and were fetched).
+PARAMS = {"check": "str"}
+VALUE = ("str", "list")
+
+_OLD_KEYRING = "/etc/apt/trusted.gpg"
+# Options of a source that make apt believe what is not signed, badly signed or long out of date.
+_WAIVING = ("trusted", "allow-insecure", "allow-weak", "allow-downgrade-to-insecure")
+_DEMANDING = ("check-valid-until", "check-date")
+
+
+def observe(host: Host, control: Control) -> Observation:
+    wrong = _CHECKS[control.params["check"]](host, control)
+    return Observation({"wrong": wrong}, "; ".join(wrong[:5]) or "as it should be")
+
+
+def judge(control: Control, observation: Observation) -> Verdict:
+    wrong = observation.state["wrong"]
+    allowed = isinstance(control.value, str) and control.value == control.choices[-1]
+    if not wrong or allowed:
+        return Verdict(PASS)
+    more = and_others(len(wrong))
+    return Verdict(FAIL, f"{wrong[0]}{more}")
+
+
+def plan(_control: Control, _observation: Observation, _stage: Stage) -> None:
+    """Nothing: which source is given up is for a person to say."""
+
+
+def _signatures(host: Host, _control: Control) -> list[str]:
+    found = []
+    for source in _apt.sources(host):
+        where = f"{source.path}:{source.line}"
+        found += [f"{where}: {name} is on" for name in _WAIVING if source.is_set(name)]
+        found += [f"{where}: {name} is off" for name in _DEMANDING if source.is_set(name) is False]
+    return found
+
+
+def _keys(host: Host, control: Control) -> list[str]:
+    return [
+        f"{source.path}:{source.line}: {name} is believed with any key that apt knows"
+        for source in _apt.sources(host)
+        if not source.options.get("signed-by")
+        for name in source.hosts()
+        if name not in control.value
+    ]
+
+
+def _keyring(host: Host, _control: Control) -> list[str]:
+    data: bytes | None = host.read(_OLD_KEYRING)
+    return [f"{_OLD_KEYRING} holds keys, each good for any source"] if data else []
+
+
+def _security(host: Host, _control: Control) -> list[str]:
+    codename = _codename(host)
+    wanted = {f"{codename}-security", "stable-security"}
+    for source in _apt.sources(host):
+        suites = {suite.rstrip("/").partition("/")[0] for suite in source.suites}
+        if "deb" in source.types and suites & wanted:
+            fetched = any(release.is_security for release in _apt.releases(host))
+            return [] if fetched else [f"no list was fetched from {source.uris[0]}"]
+    return [f"no source has {codename}-security"]
+
+
+def _codename(host: Host) -> str:
+    for line in (host.text("/etc/os-release") or "").splitlines():
+        key, _equals, value = line.partition("=")
+        if key == "VERSION_CODENAME":
+            return value.strip("\"'")
+    return "stable"
+
+
+_CHECKS: dict[str, Any] = {
+    "signatures": _signatures,
+    "keys": _keys,
+    "keyring": _keyring,
+    "security": _security,
+}
