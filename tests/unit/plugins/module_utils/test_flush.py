@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""In which order a stage is carried out: the guard's clock runs for what it guards only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ansible_collections.ringfence.hosting.plugins.module_utils import _flush
+from ansible_collections.ringfence.hosting.plugins.module_utils._control import Control, Stage
+from ansible_collections.ringfence.hosting.plugins.module_utils._host import Completed, Host
+
+_DOOR = Control("door", "pam", {}, disruption="access")
+_WINDOW = Control("window", "package", {}, disruption="low")
+
+
+class _Recorder(Host):
+    """A host that notes what apt is asked to do for good."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(str(root))
+        self.done: list[str] = []
+
+    def run(self, argv: list[str], **_options: Any) -> Completed:  # type: ignore[override]
+        if argv[0] == "apt-get" and not {"-s", "--download-only", "update"} & set(argv):
+            self.done.append(" ".join(argv[argv.index("-y") + 1 :]))
+        return Completed(0, "", "")
+
+
+@pytest.fixture
+def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> _Recorder:
+    made = _Recorder(tmp_path)
+    monkeypatch.setattr(_flush.Flush, "_arm", lambda *_ignored: made.done.append("guard"))
+    return made
+
+
+def _carried_out(host: _Recorder, *wanted: tuple[Control, str, str]) -> list[str]:
+    stage = Stage(host)
+    for control, name, state in wanted:
+        stage.begin(control)
+        stage.package(name, state)
+    _flush.Flush(host, check=False, guard=_flush.NO_GUARD).carry_out(stage)
+    return host.done
+
+
+def test_only_what_can_shut_somebody_out_waits_for_the_guard(host: _Recorder) -> None:
+    wanted = ((_DOOR, "libpam-x", "present"), (_WINDOW, "aide", "present"))
+    assert _carried_out(host, *wanted) == ["install aide", "guard", "install libpam-x"]
+
+
+@pytest.mark.parametrize("owners", [(_DOOR, _WINDOW), (_WINDOW, _DOOR)])
+def test_a_package_of_both_waits_too(host: _Recorder, owners: tuple[Control, Control]) -> None:
+    wanted = [(owner, "libpam-x", "present") for owner in owners]
+    assert _carried_out(host, *wanted) == ["guard", "install libpam-x"]
+
+
+def test_removals_are_parted_alike(host: _Recorder) -> None:
+    wanted = ((_DOOR, "libpam-y", "absent"), (_WINDOW, "telnet", "absent"))
+    assert _carried_out(host, *wanted) == ["remove telnet", "guard", "remove libpam-y"]
