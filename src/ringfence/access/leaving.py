@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a person who leaves has, what still shows afterwards, and what a person must do by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ringfence.access.model import Population, Row, kind_of
+
+# What the collectors say of an access that opens nothing any more.
+_SHUT = frozenset({"locked", "blocked", "inactive", "disabled"})
+_BY_API = ("server", "database", "cms", "bucket")
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something to do by hand, and the attestation that it was done."""
+
+    system: str
+    what: str
+    attestation: Mapping[str, str]
+
+
+def accesses(population: Population, person: str) -> list[Row]:
+    """All that a joined population knows of a person and that still opens something."""
+    return sorted(
+        (
+            row
+            for row in population.rows.values()
+            if row["person"] == person and not _SHUT & set(row["flags"] or ())
+        ),
+        key=lambda row: (row["system"], row["username"], row["key_fingerprint"]),
+    )
+
+
+def line(row: Row) -> str:
+    """`server:web1: cho by ssh_key SHA256:…`."""
+    by = " ".join(filter(None, (row["credential_type"], row["key_fingerprint"])))
+    return f"{row['system']}: {row['username']}{f' by {by}' if by else ''}"
+
+
+def tasks(register: Any, person: str, rows: Iterable[Row], today: str) -> list[Task]:
+    """What no host and no interface of ours takes: consoles, owned services, named remainders."""
+    said = register.people[person]
+    found: dict[tuple[str, str], Task] = {}
+
+    def add(system: str, what: str) -> None:
+        claim = f"{what}: done for {said['name']}"
+        found.setdefault(
+            (system, what),
+            Task(system, what, {
+                "third_party": system, "claim": claim, "value": "done", "method": "",
+                "observed_at": today, "attested_by": "", "approved_by": "", "expires_at": "",
+            }),
+        )  # fmt: skip
+
+    for grant in said.get("access", []):
+        if grant["system"] == "console":
+            add(str(grant["third_party"]), "remove the user from the console, end its sessions")
+    for system, names in said.get("accounts", {}).items():
+        if system in register.third_parties:
+            add(system, f"remove the user {', '.join(map(str, names))} and its tokens")
+    for row in rows:
+        if kind_of(row) not in _BY_API:
+            add(str(row["system"]), f"remove {row['username']}")
+    for name, service in register.service_accounts.items():
+        if service.get("owner") == person:
+            add("people.yml", f"give the service account {name} another owner, change its secrets")
+    if not said.get("left"):
+        add("people.yml", f"write the last day of {person} (left), keep the entry")
+    return [found[key] for key in sorted(found)]
+
+
+def markdown(person: str, name: str, done: Iterable[str], named: Iterable[str],
+             left: Iterable[str], todo: Iterable[Task]) -> str:  # fmt: skip
+    """The record of an offboarding, with a box to tick for each thing that is left to do."""
+    parts = [f"# Offboarding of {_plain(name)} ({person})", "", "## Taken", ""]
+    parts += [f"- {_plain(text)}" for text in done] or ["Nothing."]
+    parts += ["", "## For a person to decide", ""]
+    parts += [f"- [ ] {_plain(text)}" for text in named] or ["Nothing."]
+    parts += ["", "## Still shown by the newest collection", ""]
+    parts += [f"- [ ] {_plain(text)}" for text in left] or ["Nothing."]
+    parts += ["", "## By hand, each with an attestation in third_parties.yml", ""]
+    parts += [f"- [ ] {_plain(one.system)}: {_plain(one.what)}" for one in todo] or ["Nothing."]
+    return "\n".join([*parts, ""])
+
+
+def _plain(text: str) -> str:
+    """Of what hosts said nothing becomes markup."""
+    shown = "".join(c if c.isprintable() else "?" for c in text)
+    return "".join(f"\\{c}" if c in "\\`*_[]<>#|" else c for c in shown)
