@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+import time
+from datetime import date
+from typing import Any
+
+from ansible.errors import AnsibleConnectionFailure
+from ansible.plugins.action import ActionBase
+from ansible_collections.ringfence.hosting.plugins.module_utils import _backup_host
+from ansible_collections.ringfence.hosting.plugins.module_utils._backup_host import BackupError
+from ansible_collections.ringfence.hosting.plugins.plugin_utils import (
+    backups,
+    catalogue,
+    control_action,
+    restic_program,
+    targets,
+)
+from ansible_collections.ringfence.hosting.plugins.plugin_utils.backups import SettingsError
+from ansible_collections.ringfence.hosting.plugins.plugin_utils.restic_program import ProgramError
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]
+    """Judges the backups of each site: the repository's word, the host's, and the last drill."""
+
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """A row for each site."""
+        task_vars = task_vars or {}
+        super().run(tmp, task_vars)
+        sites = self._task.args.get("sites") or []
+        known = catalogue.load()
+        told, trouble = self._host(sites, task_vars)
+        today = date.today()
+        waived = {
+            row["control"]: control_action.waiver(row, today)
+            for row in self._templar.template(task_vars.get("ringfence_waivers", []))
+        }
+        newest: dict[str, dict[str, float] | str] = {}
+        rows = []
+        for site in sites:
+            client = site["client"]
+            if client not in newest:
+                newest[client] = self._newest(site)
+            rows.append(self._row(site, known, newest[client], told, trouble, waived))
+        return {"changed": False, **targets.returned(rows, known)}
+
+    def _host(
+        self, sites: list[dict[str, Any]], task_vars: dict[str, Any]
+    ) -> tuple[dict[str, Any], str]:
+        clients = sorted({site["client"] for site in sites})
+        if not clients:
+            return {}, ""
+        try:
+            result = self._execute_module(
+                module_name="ringfence.hosting.backup_info",
+                module_args={"sites": [], "clients": clients},
+                task_vars=task_vars,
+            )
+        except AnsibleConnectionFailure as error:
+            return {}, f"the host cannot be reached: {error}"
+        if result.get("failed") or result.get("unreachable"):
+            return {}, str(result.get("msg"))
+        return result["state"], ""
+
+    def _newest(self, site: dict[str, Any]) -> dict[str, float] | str:
+        """Site -> when its newest backup was made; or why the repository does not say it."""
+        if backups.missing(site):
+            return {}
+        who = "keeper" if site["backup"].get("keeper") else "writer"
+        try:
+            with _backup_host.opened(
+                **backups.opening(site, who),
+                authority=self._task.args.get("authority") or "",
+                cache=str(restic_program.cache() / "restic"),
+            ) as repository:
+                rows = _backup_host.snapshots(repository, program=restic_program.program())
+        except (BackupError, ProgramError, SettingsError, OSError, ValueError) as error:
+            return str(error)
+        return {row["site"]: row["time"] for row in rows}
+
+    def _row(
+        self,
+        site: dict[str, Any],
+        known: catalogue.Catalogue,
+        newest: dict[str, float] | str,
+        told: dict[str, Any],
+        trouble: str,
+        waived: dict[str, Any],
+    ) -> dict[str, Any]:
+        name, client = f"backup:{backups.name_of(site)}", site["client"]
+        asked = {
+            "backups_late_after": site.get("backup", {}).get("late_after"),
+            "backups_drill_every": site.get("backup", {}).get("drill_every"),
+        }
+        troubles = {"host": trouble, "repository": newest if isinstance(newest, str) else ""}
+        try:
+            values = targets.values(known, "backup", {k: v for k, v in asked.items() if v})
+            findings = backups.judge(
+                site,
+                values,
+                newest.get(site["id"]) if isinstance(newest, dict) else None,
+                told.get(client, {}).get(site["id"]),
+                backups.drill_record(site),
+                time.time(),
+                troubles,
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            return targets.unread(name, "backup", f"cannot be judged: {error}", client=client)
+        return targets.row(name, "backup", findings, values, client=client, waivers=waived)

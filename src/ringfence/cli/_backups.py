@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`ringfence backups`, `drill`, `restore` and `recover`."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import typer
+from rich.text import Text
+
+from ringfence.cli import _output as out
+from ringfence.cli._context import Context
+from ringfence.cli._options import Target
+from ringfence.cli._playbook import Outcome, run
+from ringfence.cli._progress import Progress
+from ringfence.cli._runs import closing, command, troubles
+from ringfence.errors import BadInputError
+from ringfence.results import CLEAN, FINDINGS, NOT_CHECKED, printable
+
+_ROWS = "ringfence_targets"
+_TROUBLE = ("unreachable", "error")
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be restored: `site` is CLIENT/SITE, `at` a time, `to` a host, `into` a folder."""
+
+    site: str
+    at: str = ""
+    to: str = ""
+    into: str = ""
+    over_live: bool = False
+    yes: bool = False
+
+
+def judged(
+    target: Target, playbook: str, title: str, as_json: bool, show: bool, on: str = ""
+) -> int:
+    """Run a playbook that judges the backups of sites, and show what it found.
+
+    Only the sites of the target's clients, though their hosts may be shared with others.
+    """
+    context = Context(target)
+    variables: dict[str, Any] = {"backup_clients": target.clients} if target.clients else {}
+    variables |= {"backup_drill_on": on} if on else {}
+    if show:
+        return command(context.job(playbook, variables), as_json)
+    result = _asked(context, playbook, variables, title, as_json, only=on)
+    rows = [row for host in result.results.hosts.values() for row in host.answer.get(_ROWS, [])]
+    rows.sort(key=lambda row: str(row["name"]))
+    code = _code(rows, result)
+    if as_json:
+        out.print_json({"exit_code": code, "backups": rows})
+        return code
+    for row in rows:
+        _show(row)
+    bad = [row for row in rows if row["state"] != "ok" or _wrong(row)]
+    said = f"{len(rows) - len(bad)} of {out.count(len(rows), 'site')} as agreed"
+    style = "bold green" if code == CLEAN else "bold"
+    out.paragraph(out.console(), Text(out.joined((said, troubles(result))), style=style))
+    closing(result)
+    return code
+
+
+def restore(target: Target, wish: Wish, as_json: bool, show: bool) -> int:
+    """Say what would be restored to where, ask, and do it."""
+    context = Context(target)
+    variables = _variables(wish)
+    if show:
+        return command(context.job("restore", variables), as_json)
+    planned = _asked(context, "restore", variables, "Plan", as_json, only=wish.to, check=True)
+    on, answer = _restored(planned, wish.site)
+    if not as_json:
+        out.paragraph(out.console(), Text(_told(wish, on, answer, "Would restore")))
+    if not wish.yes and not _agreed(wish):
+        raise BadInputError("nothing was restored")
+    done = _asked(context, "restore", variables, "Restore", as_json, only=wish.to)
+    on, answer = _restored(done, wish.site)
+    if as_json:
+        out.print_json({"exit_code": CLEAN, "host": on, "snapshot": answer["snapshot"]})
+        return CLEAN
+    said = _told(wish, on, answer, "Restored")
+    took = float(answer.get("seconds", 0.0))
+    out.paragraph(out.console(), Text(f"{said}, in {took:.1f} s", style="bold green"))
+    return CLEAN
+
+
+def recover(target: Target, client: str, check: bool, as_json: bool, show: bool) -> int:
+    """Bring the objects of a client's repository back."""
+    context = Context(target)
+    variables = {"recover_client": client}
+    if show:
+        return command(context.job("backup_recover", variables, check=check), as_json)
+    job = context.job("backup_recover", variables, credentials=context.credentials, check=check)
+    with Progress("Recover", 1, out.notes(), as_json) as progress:
+        result = run(job, ["localhost"], progress)
+    host = result.results.hosts["localhost"]
+    if host.state != "ok":
+        raise BadInputError(printable(host.message))
+    answer = host.answer
+    code = FINDINGS if answer.get("lost") else CLEAN
+    if as_json:
+        keys = ("undeleted", "put_back", "hidden", "lost", "sound", "snapshots")
+        out.print_json({"exit_code": code, **{key: answer.get(key) for key in keys}})
+        return code
+    verb = "would be put back" if check else "put back"
+    text = out.joined(
+        (
+            f"{answer['undeleted']} deleted and {answer['put_back']} overwritten objects {verb}",
+            f"{len(answer['hidden'])} strange ones hidden" if answer["hidden"] else "",
+            f"{len(answer['lost'])} lost" if answer["lost"] else "",
+            f"{answer['snapshots']} backups, all data sound" if "snapshots" in answer else "",
+        )
+    )
+    out.paragraph(out.console(), Text(text, style="bold"))
+    return code
+
+
+def _asked(
+    context: Context,
+    playbook: str,
+    variables: dict[str, Any],
+    title: str,
+    quiet: bool,
+    *,
+    only: str = "",
+    **more: Any,
+) -> Outcome:
+    """`only`: a host that does it for all, whether or not it was selected itself."""
+    names = [only] if only else context.selection.hosts
+    job = context.job(playbook, variables, credentials=context.credentials, **more)
+    if only:
+        job = replace(job, limit=only)
+    with Progress(title, len(names), out.notes(), quiet) as progress:
+        return run(job, names, progress)
+
+
+def _variables(wish: Wish) -> dict[str, Any]:
+    if wish.site.count("/") != 1:
+        raise BadInputError(f"SITE: found {wish.site!r}, expected CLIENT/SITE")
+    if wish.over_live == bool(wish.into):
+        raise BadInputError("expected one of --into FOLDER and --over-live")
+    if wish.over_live and wish.to:
+        raise BadInputError("--over-live restores where the site is, expected no --to")
+    found = {"restore_site": wish.site}
+    found |= {"restore_at": wish.at} if wish.at else {}
+    found |= {"restore_to": wish.to} if wish.to else {}
+    return found | (
+        {"restore_over_live": wish.site} if wish.over_live else {"restore_into": wish.into}
+    )
+
+
+def _restored(result: Outcome, site: str) -> tuple[str, dict[str, Any]]:
+    """The host that answered, and what it said."""
+    for name, host in result.results.hosts.items():
+        if host.failed or host.state == "unreachable":
+            raise BadInputError(f"{name}: {printable(host.message)}")
+        if "snapshot" in host.answer:
+            return name, host.answer
+    raise BadInputError(f"there is no site {site} on the hosts that were asked")
+
+
+def _told(wish: Wish, on: str, answer: dict[str, Any], verb: str) -> str:
+    snapshot = answer["snapshot"]
+    when = datetime.fromtimestamp(float(snapshot["time"]), UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    where = "over the live site" if wish.over_live else f"into {wish.into}"
+    return (
+        f"{verb} {printable(wish.site)} as it was at {when} "
+        f"(backup {printable(str(snapshot['id']))[:8]}) on {on}, {where}"
+    )
+
+
+def _agreed(wish: Wish) -> bool:
+    """Over a live site the site's name must be typed; --yes stands for it where nobody is there."""
+    if not sys.stdin.isatty():
+        raise BadInputError("nobody is there to be asked: give --yes")
+    if wish.over_live:
+        said = f"Files and database of {wish.site} will be replaced. Type its name to go on"
+        return str(typer.prompt(said)).strip() == wish.site
+    return typer.confirm("Go on?")
+
+
+def _wrong(row: dict[str, Any]) -> list[dict[str, Any]]:
+    return [one for one in row["controls"] if one["status"] in ("fail", "error")]
+
+
+def _code(rows: list[dict[str, Any]], result: Outcome) -> int:
+    hosts = result.results.hosts.values()
+    unread = any(row["state"] != "ok" for row in rows)
+    errors = any(
+        one["status"] == "error" for row in rows if row["state"] == "ok" for one in _wrong(row)
+    )
+    silent = not rows or any(host.failed or host.state in _TROUBLE for host in hosts)
+    if unread or errors or silent or result.interrupted:
+        return NOT_CHECKED
+    return FINDINGS if any(_wrong(row) for row in rows) else CLEAN
+
+
+def _show(row: dict[str, Any]) -> None:
+    target, name = out.console(), printable(str(row["name"]))
+    if row["state"] != "ok":
+        target.print(Text(f"{name}  NOT CHECKED  {printable(row['message'])}", style="magenta"))
+        return
+    for one in _wrong(row):
+        word = "NOT CHECKED" if one["status"] == "error" else "FAILED"
+        text = f"{name}  {word}  {one['id']}: {printable(str(one.get('message', '')))}"
+        target.print(Text(text, style="red"))
+    if not _wrong(row):
+        target.print(Text(f"{name}  ok"))

@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the register to a host's jobs; and what is judged of backups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.ringfence.hosting.plugins.plugin_utils import backups
+
+_BACKUP = {
+    "bucket": "acme-backups",
+    "region": "eu-west-1",
+    "password": "p",
+    "writer": {"key": "AKIA", "secret": "s"},
+    "every": "6h",
+}
+_SITE = {"client": "acme", "id": "shop", "root": "/srv/shop", "backup": _BACKUP}
+_VALUES = {"backups_recent": "12h", "backups_drilled": "4w"}
+_NOW = 1_800_000_000.0
+_GOOD = {"error": "", "files": 3, "tables": 2, "rows": 9, "unsafe_tables": []}
+_DRILL = {
+    "on": "web1",
+    "at": _NOW - 3600,
+    "matched": 3,
+    "moved_on": 0,
+    "tables": 2,
+    "rows": 9,
+    "recovery_time": 4.2,
+    "recovery_point": 7200.0,
+    "wrong": [],
+}
+
+
+def _judged(**given: Any) -> dict[str, dict[str, Any]]:
+    asked = {
+        "site": _SITE,
+        "values": _VALUES,
+        "newest": _NOW - 3600,
+        "state": _GOOD,
+        "drill": _DRILL,
+        "now": _NOW,
+        "troubles": {},
+        **given,
+    }
+    return {row["id"]: row for row in backups.judge(**asked)}
+
+
+def test_all_is_well() -> None:
+    found = _judged()
+    assert {row["status"] for row in found.values()} == {"pass"}
+    assert "recovery time 4.2 s, recovery point 2.0 h" in found["backups_drilled"]["observed"]
+
+
+@pytest.mark.parametrize(
+    ("given", "control", "status", "words"),
+    [
+        ({"newest": None}, "backups_recent", "fail", "no backup"),
+        ({"newest": _NOW - 13 * 3600}, "backups_recent", "fail", "late"),
+        ({"newest": _NOW + 3600}, "backups_recent", "fail", "future"),
+        ({"troubles": {"repository": "S3 is down"}}, "backups_recent", "error", "S3 is down"),
+        ({"troubles": {"host": "unreachable"}}, "backups_succeeded", "error", "unreachable"),
+        ({"state": None}, "backups_succeeded", "fail", "no backup has been tried"),
+        (
+            {"state": {"error": "disk full", "last_good": _NOW}},
+            "backups_succeeded",
+            "fail",
+            "disk full",
+        ),
+        ({"state": {"error": "x"}}, "backups_consistent", "fail", "no good backup"),
+        ({"state": {**_GOOD, "unsafe_tables": ["a"]}}, "backups_consistent", "fail", "not InnoDB"),
+        ({"drill": None}, "backups_drilled", "fail", "never tried"),
+        ({"drill": {**_DRILL, "wrong": ["missing: /x"]}}, "backups_drilled", "fail", "missing: /x"),
+        ({"drill": {**_DRILL, "at": _NOW - 5 * 7 * 86400}}, "backups_drilled", "fail", "too old"),
+        ({"site": {**_SITE, "backup": {}}}, "backups_configured", "fail", "backup.bucket"),
+        (
+            {"site": {**_SITE, "backup": {"enabled": False}}},
+            "backups_configured",
+            "fail",
+            "switched off",
+        ),
+    ],
+)
+def test_what_is_wrong_is_a_finding(
+    given: dict[str, Any], control: str, status: str, words: str
+) -> None:
+    row = _judged(**given)[control]
+    assert row["status"] == status
+    assert words in row["message"]
+
+
+def test_a_restore_that_compared_nothing_is_no_proof() -> None:
+    proof = {
+        "files": {"matched": 0, "missing": [], "different": [], "moved_on": []},
+        "database": None,
+    }
+    found = backups.drill_result(_SITE, proof, {"id": "a", "time": 0.0}, 1.0, "web1")
+    assert found["wrong"] == ["no file at all was compared"]
+
+
+def test_a_client_has_one_job_and_one_repository() -> None:
+    other = {**_SITE, "id": "blog", "root": "/srv/blog", "backup": {**_BACKUP, "every": "2h"}}
+    (job,) = backups.jobs([_SITE, other], "web1")
+    assert job["repository"] == "s3:https://s3.eu-west-1.amazonaws.com/acme-backups/acme"
+    assert (job["every"], [site["site"] for site in job["sites"]]) == (7200, ["shop", "blog"])
+    strange = {**other, "backup": {**_BACKUP, "bucket": "another"}}
+    with pytest.raises(backups.SettingsError, match="a client has one repository"):
+        backups.jobs([_SITE, strange], "web1")
+
+
+def test_sites_without_a_bucket_have_no_job() -> None:
+    assert backups.jobs([{**_SITE, "backup": {"every": "6h"}}], "web1") == []
+
+
+@pytest.mark.parametrize(
+    ("database", "backed_up"),
+    [
+        ({"name": "shop", "user": "u", "password": "x"}, {"name": "shop"}),
+        (
+            {"name": "shop", "host": "db1", "user": "u", "password": "x"},
+            {"name": "shop", "host": "db1", "user": "u", "password": "x"},
+        ),
+        ({}, None),
+    ],
+)
+def test_a_local_database_needs_no_password(
+    database: dict[str, str], backed_up: dict[str, str] | None
+) -> None:
+    (job,) = backups.jobs([{**_SITE, "database": database}], "web1")
+    assert job["sites"][0]["database"] == backed_up
+
+
+def test_a_moment_is_read_or_refused() -> None:
+    assert backups.moment("1970-01-01T00:01:00Z") == 60.0
+    with pytest.raises(backups.SettingsError, match="expected a time such as"):
+        backups.moment("yesterday")
