@@ -1,0 +1,13 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+
+from __future__ import annotations
+
+from ansible_collections.ringfence.hosting.plugins.plugin_utils.bucket_action import SettingsAction
+
+
+class ActionModule(SettingsAction):
+    """Judges buckets."""
+
+    module_name = "s3_backup_bucket_info"
+    mode = "audit"
