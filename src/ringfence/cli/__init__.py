@@ -105,20 +105,15 @@ def init(
 
 
 @app.command()
+@o.for_register
 def validate(
-    inventory: o.Inventory = None,
-    vault_password_file: o.VaultPasswordFile = None,
-    ask_vault_pass: o.AskVaultPass = False,
-    json: o.Json = False,
+    target: Target,
+    *,
+    json: bool,
 ) -> int:
     """Check inventory, client register and controls. Asks no host anything."""
     from ringfence.cli import _register
 
-    target = Target(
-        inventory=inventory or [],
-        vault_password_files=vault_password_file or [],
-        ask_vault_pass=ask_vault_pass,
-    )
     return _register.validate(target, json)
 
 
@@ -244,7 +239,9 @@ _Later = Annotated[
 
 
 @app.command()
+@o.for_fleet
 def block(
+    target: Target,
     address: _Address,
     why: Annotated[
         str | None, typer.Option("--why", metavar="TEXT", help="The reason; it is kept.")
@@ -259,77 +256,48 @@ def block(
     client: _Client = None,
     fleet: _Fleet = False,
     later: _Later = False,
-    inventory: o.Inventory = None,
-    forks: o.Forks = None,
-    vault_password_file: o.VaultPasswordFile = None,
-    ask_vault_pass: o.AskVaultPass = False,
-    ask_become_pass: o.AskBecomePass = False,
-    show_command: o.ShowCommand = False,
-    evidence_dir: o.EvidenceDir = None,
-    json: o.Json = False,
+    *,
+    show_command: bool,
+    json: bool,
 ) -> int:
     """Block an address on a site, a client's sites or the fleet, now."""
     from ringfence.cli import _blocked
 
-    target = Target(
-        inventory=inventory or [],
-        forks=forks,
-        vault_password_files=vault_password_file or [],
-        ask_vault_pass=ask_vault_pass,
-        ask_become_pass=ask_become_pass,
-        evidence_dir=evidence_dir,
-    )
     push = _blocked.Push(later, show_command, json)
     return _blocked.block(target, address, _blocked.Scope(fleet, client, site), lasting, why, push)
 
 
 @app.command()
+@o.for_fleet
 def unblock(
+    target: Target,
     address: _Address,
     site: _Site = None,
     client: _Client = None,
     fleet: _Fleet = False,
     later: _Later = False,
-    inventory: o.Inventory = None,
-    forks: o.Forks = None,
-    vault_password_file: o.VaultPasswordFile = None,
-    ask_vault_pass: o.AskVaultPass = False,
-    ask_become_pass: o.AskBecomePass = False,
-    show_command: o.ShowCommand = False,
-    evidence_dir: o.EvidenceDir = None,
-    json: o.Json = False,
+    *,
+    show_command: bool,
+    json: bool,
 ) -> int:
     """End what was blocked by hand: everywhere, or in one place."""
     from ringfence.cli import _blocked
 
-    target = Target(
-        inventory=inventory or [],
-        forks=forks,
-        vault_password_files=vault_password_file or [],
-        ask_vault_pass=ask_vault_pass,
-        ask_become_pass=ask_become_pass,
-        evidence_dir=evidence_dir,
-    )
     scope = _blocked.Scope(fleet, client, site) if fleet or client or site else None
     return _blocked.unblock(target, address, scope, _blocked.Push(later, show_command, json))
 
 
 @app.command()
+@o.for_register
 def blocked(
+    target: Target,
     whole: Annotated[bool, typer.Option("--all", metavar=" ", help="Also what has ended.")] = False,
-    inventory: o.Inventory = None,
-    vault_password_file: o.VaultPasswordFile = None,
-    ask_vault_pass: o.AskVaultPass = False,
-    json: o.Json = False,
+    *,
+    json: bool,
 ) -> int:
     """List the addresses that were blocked by hand. Asks no host anything."""
     from ringfence.cli import _blocked
 
-    target = Target(
-        inventory=inventory or [],
-        vault_password_files=vault_password_file or [],
-        ask_vault_pass=ask_vault_pass,
-    )
     return _blocked.blocked(target, whole, json)
 
 
@@ -539,26 +507,21 @@ def recover(
 
 
 @app.command()
+@o.for_register
 def explain(
+    target: Target,
     host: Annotated[str, typer.Argument(metavar="HOST", help="A host of the inventory.")],
     control: Annotated[str, typer.Argument(metavar="CONTROL", help="The id of a control.")],
     site: Annotated[
         str | None,
         typer.Option("--site", metavar="CLIENT/SITE", help="Only what bears on this site."),
     ] = None,
-    inventory: o.Inventory = None,
-    vault_password_file: o.VaultPasswordFile = None,
-    ask_vault_pass: o.AskVaultPass = False,
-    json: o.Json = False,
+    *,
+    json: bool,
 ) -> int:
     """Show which value a control has on a host, and where it comes from."""
     from ringfence.cli import _register
 
-    target = Target(
-        inventory=inventory or [],
-        vault_password_files=vault_password_file or [],
-        ask_vault_pass=ask_vault_pass,
-    )
     return _register.explain(target, host, control, site, json)
 
 

@@ -190,53 +190,67 @@ _RUN_OPTIONS: dict[str, tuple[Any, Any]] = {
     "evidence_dir": (EvidenceDir, None),
     "json": (Json, False),
 }
+_OPTIONS = {**_HOST_OPTIONS, **_RUN_OPTIONS}
+# What a command is called with beside `target`, where it has the option.
+_PASSED_ON = ("show_command", "json")
 
 
-def for_hosts(command: Callable[..., int]) -> Callable[..., int]:
-    """Give a command the options of all that run a playbook on hosts.
+def _sharing(first: list[str], last: list[str]) -> Callable[[Callable[..., int]], Any]:
+    """A decorator that gives a command shared options before and after its own.
 
-    It is called with `target`, `show_command` and `json`, beside its own options.
+    The command is called with `target`, with those of `_PASSED_ON` that it has, and with its own.
     """
-    own = {
-        name: parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
-        for name, parameter in inspect.signature(command, eval_str=True).parameters.items()
-        if name not in ("target", "show_command", "json")
-    }
-    shared = {
-        name: inspect.Parameter(
+
+    def parameter(name: str) -> inspect.Parameter:
+        kind, default = _OPTIONS[name]
+        return inspect.Parameter(
             name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind
         )
-        for name, (kind, default) in {**_HOST_OPTIONS, **_RUN_OPTIONS}.items()
-    }
-    ordered = [shared[name] for name in _HOST_OPTIONS]
-    ordered += own.values()
-    ordered += [shared[name] for name in _RUN_OPTIONS]
 
-    @functools.wraps(command)
-    def wrapped(**given: Any) -> int:
-        mine = {name: given[name] for name in own}
-        return command(
-            target=_target(given), show_command=given["show_command"], json=given["json"], **mine
-        )
+    def decorate(command: Callable[..., int]) -> Callable[..., int]:
+        own = {
+            name: own.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for name, own in inspect.signature(command, eval_str=True).parameters.items()
+            if name not in ("target", *_PASSED_ON)
+        }
+        ordered = [*map(parameter, first), *own.values(), *map(parameter, last)]
+        passed_on = [name for name in last if name in _PASSED_ON]
 
-    del wrapped.__wrapped__  # or its signature would be taken
-    wrapped.__signature__ = inspect.Signature(ordered)  # type: ignore[attr-defined]
-    wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in ordered}
-    return wrapped
+        @functools.wraps(command)
+        def wrapped(**given: Any) -> int:
+            mine = {name: given[name] for name in [*own, *passed_on]}
+            # An option of the command's own may have the name of a shared one.
+            shared = {name: given[name] for name in [*first, *last]}
+            return command(target=_target(shared), **mine)
+
+        del wrapped.__wrapped__  # or its signature would be taken
+        wrapped.__signature__ = inspect.Signature(ordered)  # type: ignore[attr-defined]
+        wrapped.__annotations__ = {one.name: one.annotation for one in ordered}
+        return wrapped
+
+    return decorate
+
+
+# Commands that run a playbook on hosts that the user may choose.
+for_hosts = _sharing(list(_HOST_OPTIONS), list(_RUN_OPTIONS))
+# Commands that run a playbook on the hosts that follow from what they are asked.
+for_fleet = _sharing(["inventory"], list(_RUN_OPTIONS))
+# Commands that only read the inventory and its register.
+for_register = _sharing(["inventory"], ["vault_password_file", "ask_vault_pass", "json"])
 
 
 def _target(given: dict[str, Any]) -> Target:
     return Target(
-        inventory=given["inventory"] or [],
-        limit=given["limit"],
-        clients=given["client"] or [],
-        hosts=given["host"] or [],
-        families=given["family"] or [],
-        controls=given["control"] or [],
-        profile=given["profile"],
-        forks=given["forks"],
-        vault_password_files=given["vault_password_file"] or [],
-        ask_vault_pass=given["ask_vault_pass"],
-        ask_become_pass=given["ask_become_pass"],
-        evidence_dir=given["evidence_dir"],
+        inventory=given.get("inventory") or [],
+        limit=given.get("limit"),
+        clients=given.get("client") or [],
+        hosts=given.get("host") or [],
+        families=given.get("family") or [],
+        controls=given.get("control") or [],
+        profile=given.get("profile"),
+        forks=given.get("forks"),
+        vault_password_files=given.get("vault_password_file") or [],
+        ask_vault_pass=given.get("ask_vault_pass", False),
+        ask_become_pass=given.get("ask_become_pass", False),
+        evidence_dir=given.get("evidence_dir"),
     )
