@@ -7,21 +7,15 @@ as an error, Prometheus in a series of its own. What nobody judged is left out, 
 
 from __future__ import annotations
 
-import json
-import uuid
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
-from ringfence import __version__
 from ringfence.access import page, tables
 from ringfence.access.model import kind_of
 from ringfence.access.review import Judged, Report
-from ringfence.report import exchange, pdf
-from ringfence.report.exchange import Case, Result, Rule, line
-
-OSCAL_VERSION = "1.1.3"
-_NAMESPACE = "urn:ringfence:oscal"
+from ringfence.report import exchange, oscal, pdf
+from ringfence.report.exchange import Case, Result, Rule
+from ringfence.report.oscal import Observation
 
 
 def _place(target: str) -> str:
@@ -33,143 +27,67 @@ def _place(target: str) -> str:
 
 def render_oscal(report: Report) -> str:
     """OSCAL assessment results in JSON; the same identifiers for the same collection and client."""
-    return _json({"assessment-results": _Oscal(report).document()})
-
-
-class _Oscal:
-    def __init__(self, report: Report) -> None:
-        self.report = report
-        self.seed = f"{report.collection}\0{report.client}"
-
-    def id(self, *parts: object) -> str:
-        return str(uuid.uuid5(exchange.SPACE, "\0".join((self.seed, *map(str, parts)))))
-
-    def document(self) -> dict[str, Any]:
-        report = self.report
-        plan = {
-            "uuid": self.id("plan"),
-            "title": "Plan of the assessment",
-            "description": "The controls of Ringfence whose target is access, on all that was "
-            "collected. There is no plan in OSCAL.",
-        }
-        return {
-            "uuid": self.id("results"),
-            "metadata": {
-                "title": line(report.title),
-                "last-modified": report.generated,
-                "version": report.collection,
-                "oscal-version": OSCAL_VERSION,
-                "props": [self.prop("tool", f"ringfence {__version__}")],
-            },
-            "import-ap": {"href": f"#{plan['uuid']}"},
-            "results": [self.result()],
-            "back-matter": {"resources": [plan]},
-        }
-
-    def result(self) -> dict[str, Any]:
-        report = self.report
-        judged = [one for one in report.controls if one.outcome != "not_asked"]
-        observations: list[dict[str, Any]] = []
-        findings: list[dict[str, Any]] = []
-        for control in judged:
-            seen = list(self.observations(control))
-            observations += seen
-            findings.append(self.finding(control, seen))
-        observations += self.gaps()
-        chosen = [{"control-id": one.id} for one in judged]
-        selection = {"include-controls": chosen} if chosen else {"description": "nothing to judge"}
-        items = list(self.items())
-        told: dict[str, Any] = {
-            "uuid": self.id("result"),
-            "title": line(report.title),
-            "description": f"{len(report.rows)} accesses, {report.failed} findings, "
+    findings = [_finding(report, one) for one in report.controls if one.outcome != "not_asked"]
+    gaps = [
+        Observation(
+            ("gap", number, gap.target, gap.source), "Not read",
+            f"{gap.source} on {gap.target} was not read: {gap.message or gap.state}",
+            "discovery", report.collected_at, (gap.target,),
+        )
+        for number, gap in enumerate(report.gaps)
+    ]  # fmt: skip
+    return oscal.render(
+        oscal.Assessment(
+            seed=f"{report.collection}\0{report.client}",
+            title=report.title,
+            version=report.collection,
+            generated=report.generated,
+            plan="The controls of Ringfence whose target is access, on all that was collected.",
+            description=f"{len(report.rows)} accesses, {report.failed} findings, "
             f"{report.unknown} things not told, {len(report.gaps)} sources not read.",
-            "start": report.collected_at,
-            "end": report.collected_at,
-            "local-definitions": {"inventory-items": items},
-            "reviewed-controls": {"control-selections": [selection]},
-            "observations": observations,
-            "findings": findings,
-        }
-        if not items:
-            del told["local-definitions"]
-        return {key: value for key, value in told.items() if value != []}
+            start=report.collected_at,
+            end=report.collected_at,
+            targets={name: _place(name) for name in _targets(report)},
+            findings=tuple(findings),
+            other=tuple(gaps),
+        )
+    )
 
-    def items(self) -> Iterator[dict[str, Any]]:
-        for target in self.targets():
-            yield {
-                "uuid": self.id("item", target),
-                "description": line(_place(target)),
-                "props": [self.prop("target", target)],
-            }
 
-    def targets(self) -> list[str]:
-        names = {*self.report.targets, *(gap.target for gap in self.report.gaps)}
-        for control in self.report.controls:
-            names |= {one.target for one in (*control.failed, *control.unknown)}
-        return sorted(names)
+def _targets(report: Report) -> set[str]:
+    names = {*report.targets, *(gap.target for gap in report.gaps)}
+    for control in report.controls:
+        names |= {one.target for one in (*control.failed, *control.unknown)}
+    return names
 
-    def observations(self, control: Judged) -> Iterator[dict[str, Any]]:
-        told = [*control.failed, *control.unknown]
-        for number, one in enumerate(told):
-            yield {
-                "uuid": self.id("observation", control.id, number, one.target, *one.rows),
-                "title": control.title,
-                "description": line(one.message),
-                "props": [self.prop("status", one.status),
-                          *(self.prop("access", name) for name in one.rows[:100])],
-                "methods": ["EXAMINE"],
-                "types": ["finding"],
-                "subjects": [self.subject(one.target)],
-                "collected": self.report.collected_at,
-            }  # fmt: skip
-        if not told:
-            yield {
-                "uuid": self.id("observation", control.id),
-                "title": control.title,
-                "description": "Nothing was found in what was read.",
-                "methods": ["EXAMINE"],
-                "types": ["control-objective"],
-                "collected": self.report.collected_at,
-            }
 
-    def gaps(self) -> list[dict[str, Any]]:
-        return [
-            {
-                "uuid": self.id("gap", number, gap.target, gap.source),
-                "title": "Not read",
-                "description": line(
-                    f"{gap.source} on {gap.target} was not read: {gap.message or gap.state}"
-                ),
-                "methods": ["EXAMINE"],
-                "types": ["discovery"],
-                "subjects": [self.subject(gap.target)],
-                "collected": self.report.collected_at,
-            }
-            for number, gap in enumerate(self.report.gaps)
-        ]
+def _finding(report: Report, control: Judged) -> oscal.Finding:
+    open_ = "It could not be told everywhere; nobody has shown that it holds."
+    return oscal.Finding(
+        control=control.id,
+        title=control.title,
+        rationale=control.rationale,
+        remedy=control.remedy,
+        reason={"pass": "pass", "fail": "fail"}.get(control.outcome, "other"),
+        status_remarks=open_ if control.outcome == "error" else "",
+        observations=tuple(_observations(report, control)),
+        props=(("severity", control.severity),),
+    )
 
-    def subject(self, target: str) -> dict[str, Any]:
-        return {"subject-uuid": self.id("item", target), "type": "inventory-item"}
 
-    def finding(self, control: Judged, seen: list[dict[str, Any]]) -> dict[str, Any]:
-        passed = control.outcome == "pass"
-        reason = {"pass": "pass", "fail": "fail"}.get(control.outcome, "other")
-        status = {"state": "satisfied" if passed else "not-satisfied", "reason": reason}
-        if control.outcome == "error":
-            status["remarks"] = "It could not be told everywhere; nobody has shown that it holds."
-        return {
-            "uuid": self.id("finding", control.id),
-            "title": control.title,
-            "description": line(control.rationale),
-            "props": [self.prop("severity", control.severity)],
-            "target": {"type": "objective-id", "target-id": control.id, "status": status},
-            "related-observations": [{"observation-uuid": one["uuid"]} for one in seen],
-            "remarks": line(control.remedy) or control.title,
-        }
-
-    def prop(self, name: str, value: str) -> dict[str, str]:
-        return {"name": name, "ns": _NAMESPACE, "value": line(value) or "none"}
+def _observations(report: Report, control: Judged) -> Iterator[Observation]:
+    told = [*control.failed, *control.unknown]
+    for number, one in enumerate(told):
+        yield Observation(
+            ("observation", control.id, number, one.target, *one.rows), control.title,
+            one.message, "finding", report.collected_at, (one.target,),
+            (("status", one.status), *(("access", name) for name in one.rows[:100])),
+        )  # fmt: skip
+    if not told:
+        yield Observation(
+            ("observation", control.id), control.title, "Nothing was found in what was read.",
+            "control-objective", report.collected_at,
+        )  # fmt: skip
 
 
 # --- SARIF, JUnit, Prometheus -----------------------------------------------------------------
@@ -251,7 +169,3 @@ def render_pdf(report: Report) -> bytes:
         page.render_for_paper(report), tables.render_json(report), report.generated,
         f"{report.collection} {report.client}",
     )  # fmt: skip
-
-
-def _json(value: object) -> str:
-    return json.dumps(value, indent=1, ensure_ascii=True) + "\n"

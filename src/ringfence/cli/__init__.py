@@ -653,7 +653,7 @@ def report(
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="html, json, csv, pdf, sarif, junit or prometheus; may be given again. "
+            help="html, json, csv, pdf, oscal, sarif, junit or prometheus; may be given again. "
             "Default: html.",
         ),
     ] = None,

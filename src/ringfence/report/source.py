@@ -13,9 +13,9 @@ from ringfence.report.build import build
 from ringfence.report.model import Evidence, Report
 from ringfence.report.scope import Scope
 
-FORMATS = ("html", "json", "csv", "pdf", "sarif", "junit", "prometheus")
+FORMATS = ("html", "json", "csv", "pdf", "oscal", "sarif", "junit", "prometheus")
 # What a file's name ends in, where it is not the format's.
-ENDINGS = {"junit": "junit.xml", "prometheus": "prom"}
+ENDINGS = {"oscal": "oscal.json", "junit": "junit.xml", "prometheus": "prom"}
 TREND_RUNS = 30
 
 
@@ -68,7 +68,7 @@ def render(report: Report, form: str) -> bytes:
         return pdf.render(report)
     renderers = {
         "html": html.render, "json": json_.render, "csv": csv_.render,
-        "sarif": exports.render_sarif, "junit": exports.render_junit,
+        "oscal": exports.render_oscal, "sarif": exports.render_sarif, "junit": exports.render_junit,
         "prometheus": exports.render_prometheus,
     }  # fmt: skip
     return renderers[form](report).encode("utf-8")

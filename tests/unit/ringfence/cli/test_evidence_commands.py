@@ -206,12 +206,13 @@ def test_a_wrong_head_is_found(call: Call, store: Store) -> None:
 )
 def test_reports(call: Call, store: Store, place: Path, web1: dict[str, Any], code: int) -> None:
     store.ingest(document(1, web1, *ALL[1:]))
-    forms = ("html", "json", "sarif", "junit", "prometheus")
+    forms = ("html", "json", "oscal", "sarif", "junit", "prometheus")
     formats = [word for form in forms for word in ("--format", form)]
     result = call("report", "-i", "inv", *formats, "-o", "out")
     assert result.exit_code == code, result.output
     assert (place / "out/report.html").read_text().startswith("<!")
     assert json.loads((place / "out/report.json").read_text())
+    assert "assessment-results" in json.loads((place / "out/report.oscal.json").read_text())
     assert json.loads((place / "out/report.sarif").read_text())["version"] == "2.1.0"
     assert (place / "out/report.junit.xml").read_text().startswith("<?xml")
     assert "ringfence_results{" in (place / "out/report.prom").read_text()
