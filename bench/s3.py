@@ -81,7 +81,7 @@ began = time.perf_counter()
 if what == "inventory":
     columns = ["Bucket", "Key", "VersionId", "IsLatest", "IsDeleteMarker", "EncryptionStatus"]
     with open(path, "rb") as data:
-        for _asked in a.enter_inventory(a.rows_of(data, columns, "", False), demand, ledger):
+        for _asked in a.enter_inventory(a.read_blocks(data, columns), a.Scope(), demand, ledger):
             pass
 else:
     answer = Answer(200, {"x-amz-server-side-encryption": "aws:kms"})

@@ -8,10 +8,7 @@ Kinds of encryption have the names that S3 Inventory gives them. S3 clients of b
 from __future__ import annotations
 
 import asyncio
-import csv
-import gzip
 import hashlib
-import itertools
 import json
 import os
 import tempfile
@@ -19,6 +16,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import compress, islice
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Protocol
 from urllib.parse import unquote_plus
@@ -34,6 +32,11 @@ from ansible_collections.ringfence.hosting.plugins.module_utils._s3_heads import
     Answer,
     Heads,
     Target,
+)
+from ansible_collections.ringfence.hosting.plugins.module_utils._s3_inventory_rows import (
+    Block,
+    RowsError,
+    read_blocks,
 )
 
 KINDS = ("SSE-KMS", "DSSE-KMS", "SSE-S3", "SSE-C", "NOT-SSE")
@@ -65,6 +68,10 @@ class Demand(NamedTuple):
         if self.keys and kind.endswith("KMS") and not self._knows(kms_key):
             return f"another key: {kms_key or 'none said'}"
         return ""
+
+    def asks_key(self, kind: str) -> bool:
+        """Whether an object of this kind passes by its key alone."""
+        return bool(self.keys) and kind in self.kinds and kind.endswith("KMS")
 
     def _knows(self, kms_key: str) -> bool:
         return bool(kms_key) and (kms_key in self.keys or kms_key.rpartition("/")[2] in self.keys)
@@ -127,6 +134,11 @@ class Ledger:
         if fault:
             self.tally.offenders += 1
             self._write(target, fault, encryption=kind, kms_key=kms_key)
+
+    def passed(self, kind: str, count: int) -> None:
+        """So many objects that are as demanded."""
+        self.tally.objects += count
+        self.tally.kinds[kind] += count
 
     def not_judged(self, target: Target, why: str) -> None:
         """An object that nothing is known of."""
@@ -348,10 +360,8 @@ def _delivered(client: Any, bucket: str, configured: Mapping[str, Any]) -> Itera
             return
 
 
-def by_inventory(
-    client: Any, inventory: Inventory, prefix: str, versions: bool
-) -> Iterator[tuple[Target, str]]:
-    """Each object of an inventory with its kind of encryption. Raises AuditError."""
+def by_inventory(client: Any, inventory: Inventory) -> Iterator[Block]:
+    """The rows of an inventory, in blocks. Raises AuditError."""
     columns = [name.strip() for name in str(inventory.manifest["fileSchema"]).split(",")]
     missing = [name for name in _COLUMNS if name not in columns]
     if missing:
@@ -359,7 +369,10 @@ def by_inventory(
     for part in inventory.manifest["files"]:
         with tempfile.TemporaryFile() as copy:
             _fetch(client, inventory.bucket, part, copy)
-            yield from rows_of(copy, columns, prefix, versions)
+            try:
+                yield from read_blocks(copy, columns)
+            except RowsError as error:
+                raise AuditError(f"{part['key']}: {error}") from error
 
 
 def _fetch(client: Any, bucket: str, part: Mapping[str, Any], copy: IO[bytes]) -> None:
@@ -373,38 +386,43 @@ def _fetch(client: Any, bucket: str, part: Mapping[str, Any], copy: IO[bytes]) -
     copy.seek(0)
 
 
-def rows_of(
-    data: IO[bytes], columns: Sequence[str], prefix: str, versions: bool
-) -> Iterator[tuple[Target, str]]:
-    """The rows of one CSV file of an inventory, its keys decoded."""
-    key, kind = columns.index("Key"), columns.index("EncryptionStatus")
-    version = columns.index("VersionId") if "VersionId" in columns else None
-    latest = columns.index("IsLatest") if "IsLatest" in columns else None
-    marker = columns.index("IsDeleteMarker") if "IsDeleteMarker" in columns else None
-    with gzip.open(data, "rt", encoding="utf-8", newline="") as text:
-        for row in csv.reader(text):
-            if marker is not None and row[marker] == "true":
-                continue
-            if latest is not None and not versions and row[latest] != "true":
-                continue
-            name = unquote_plus(row[key])
-            if name.startswith(prefix):
-                named = row[version] if version is not None and versions else ""
-                yield Target(name, named), row[kind]
+class Scope(NamedTuple):
+    """Which rows of an inventory are meant."""
+
+    prefix: str = ""
+    versions: bool = False
+
+    def has(self, latest: str, marker: str) -> bool:
+        """Whether a row is meant: delete markers hold nothing that could be encrypted."""
+        return marker != "true" and (self.versions or latest == "true")
 
 
 def enter_inventory(
-    rows: Iterable[tuple[Target, str]], demand: Demand, ledger: Ledger
+    blocks: Iterable[Block], scope: Scope, demand: Demand, ledger: Ledger
 ) -> Iterator[Target]:
     """Enter what an inventory tells; yields those whose key must be asked for, which it does not
-    tell."""
-    for target, kind in rows:
-        if demand.keys and kind in demand.kinds and kind.endswith("KMS"):
-            yield target
-        elif kind in KINDS:
-            ledger.judged(demand, target, kind, "")
-        else:
-            ledger.not_judged(target, f"the inventory says {kind or 'nothing'}")
+    tell. Rows with which nothing is wrong are only counted."""
+    for whole in blocks:
+        block = whole.within(scope.prefix)
+        states = list(zip(block.latest, block.markers, block.kinds, strict=True))
+        looked_at = set()
+        for state, count in Counter(states).items():
+            latest, marker, kind = state
+            if not scope.has(latest, marker):
+                continue
+            if kind in demand.kinds and kind in KINDS and not demand.asks_key(kind):
+                ledger.passed(kind, count)
+            else:
+                looked_at.add(state)
+        rows = zip(block.keys, block.versions, states, strict=True)
+        for key, version, state in compress(rows, map(looked_at.__contains__, states)):
+            target, kind = Target(unquote_plus(key), version if scope.versions else ""), state[2]
+            if demand.asks_key(kind):
+                yield target
+            elif kind in KINDS:
+                ledger.judged(demand, target, kind, "")
+            else:
+                ledger.not_judged(target, f"the inventory says {kind or 'nothing'}")
 
 
 @dataclass(frozen=True)
@@ -447,8 +465,8 @@ def audit(connection: Connection, order: Order) -> dict[str, Any]:
     if inventory is None:
         return _audit_by_head(connection, order)
     ledger = Ledger(order.scope(), order.offenders, None)
-    rows = by_inventory(connection.client, inventory, order.prefix, order.versions)
-    asked = enter_inventory(rows, order.demand, ledger)
+    blocks = by_inventory(connection.client, inventory)
+    asked = enter_inventory(blocks, Scope(order.prefix, order.versions), order.demand, ledger)
     requests = asyncio.run(_ask(connection, order, _batched(asked, _batch_size(order)), ledger))
     ledger.close()
     return _told(ledger, "inventory", inventory.taken, requests)
@@ -533,7 +551,7 @@ def _batch_size(order: Order) -> int:
 async def _batched(targets: Iterable[Target], size: int) -> AsyncIterator[list[Target]]:
     """In this thread: making `targets` counts in the ledger, and so does what asks for them."""
     waiting = iter(targets)
-    while batch := list(itertools.islice(waiting, size)):
+    while batch := list(islice(waiting, size)):
         yield batch
 
 

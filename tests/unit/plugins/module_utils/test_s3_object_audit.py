@@ -9,15 +9,21 @@ import gzip
 import hashlib
 import io
 import json
+import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_plus
 
 import pytest
 from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_client as connecting
 from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_heads as heads
+from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_inventory_rows as reading
 from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_object_audit as auditing
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.s3 import embedded
 
@@ -393,6 +399,66 @@ def test_inventories_may_be_out_of_reach(
         else:
             with pytest.raises(Exception, match="AccessDenied"):
                 run(way.url, order(bucket, source=source))
+
+
+ROWS = st.tuples(
+    st.sampled_from(["in/a", "in/b%2C+c", "out/a", "%69n/d"]),
+    st.sampled_from(["v1", "v2"]),
+    st.sampled_from(["true", "false", ""]),
+    st.sampled_from(["true", "false", ""]),
+    st.sampled_from([*auditing.KINDS, "", "SSE-NEW"]),
+)
+
+
+@given(
+    st.lists(ROWS, min_size=1),
+    st.sampled_from(["", "in/", "none/"]),
+    st.booleans(),
+    st.sets(st.sampled_from(auditing.KINDS[:3])),
+    st.sampled_from([frozenset(), frozenset({OURS})]),
+)
+def test_rows_together_count_as_one_by_one(
+    lines: list[tuple[str, ...]],
+    prefix: str,
+    versions: bool,
+    kinds: set[str],
+    keys: frozenset[str],
+) -> None:
+    demand, asked = auditing.Demand(frozenset(kinds), keys), []
+    with tempfile.NamedTemporaryFile() as bad:
+        ledger = auditing.Ledger({}, bad.name, None)
+        block = reading.Block(*zip(*lines, strict=True))
+        scope = auditing.Scope(prefix, versions)
+        found = list(auditing.enter_inventory([block], scope, demand, ledger))
+        ledger.close()
+        wrong = [(row["key"], row["version"], row["encryption"]) for row in rows(Path(bad.name))]
+    told: Counter[str] = Counter()
+    expected: list[tuple[str, str, str | None]] = []
+    unknown = 0
+    for code, version, latest, marker, kind in lines:
+        key = unquote_plus(code)
+        if marker == "true" or not key.startswith(prefix) or not (versions or latest == "true"):
+            continue
+        named = version if versions else ""
+        if keys and kind in kinds and kind in ("SSE-KMS", "DSSE-KMS"):
+            asked.append(heads.Target(key, named))
+        elif kind in auditing.KINDS:
+            told[kind] += 1
+            expected += [(key, named, kind)] * (kind not in kinds)
+        else:
+            unknown += 1
+            expected.append((key, named, None))
+    assert (found, wrong) == (asked, expected)
+    assert ledger.tally.kinds == told
+    assert ledger.tally.unknown == unknown
+    assert ledger.tally.offenders == len(expected) - unknown
+    assert ledger.tally.objects == told.total() + unknown
+
+
+def test_an_inventory_in_another_shape_is_refused(url: str, client: Any, bucket: str) -> None:
+    inventory(client, bucket, [*LINES, ["b", "cut off"]])
+    with pytest.raises(auditing.AuditError, match=r"1\.csv\.gz: .*a row of 2 columns, expected 6"):
+        run(url, order(bucket, source="inventory"))
 
 
 def test_a_harmed_inventory_is_refused(url: str, client: Any, bucket: str) -> None:
