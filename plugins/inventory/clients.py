@@ -311,9 +311,9 @@ def _lines(found: Register) -> str:
 
 
 def _near(root: Path) -> Path:
-    """As people would type it, where that is shorter."""
-    relative = Path(os.path.relpath(root))
-    return relative if len(str(relative)) < len(str(root)) else root
+    """As people would type it, where it is below the current folder."""
+    whole, here = Path(os.path.abspath(root)), Path.cwd()
+    return whole.relative_to(here) if whole.is_relative_to(here) else root
 
 
 def _plain(given: dict[str, Handmade]) -> dict[str, dict[str, Any]]:
