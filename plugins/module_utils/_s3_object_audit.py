@@ -38,6 +38,7 @@ from ansible_collections.ringfence.hosting.plugins.module_utils._s3_inventory_ro
     RowsError,
     read_blocks,
 )
+from ansible_collections.ringfence.hosting.plugins.module_utils._s3_listing import listed
 
 KINDS = ("SSE-KMS", "DSSE-KMS", "SSE-S3", "SSE-C", "NOT-SSE")
 _BY_HEADER = {"AES256": "SSE-S3", "aws:kms": "SSE-KMS", "aws:kms:dsse": "DSSE-KMS"}
@@ -264,43 +265,6 @@ async def listed_ahead(batches: Iterator[Sequence[Target]]) -> AsyncIterator[Seq
         following.cancel()
         with suppress(asyncio.CancelledError, Exception):
             await following
-
-
-def listed(
-    client: Any, bucket: str, prefix: str, versions: bool, after: Target | None, size: int
-) -> Iterator[list[Target]]:
-    """Batches of at least `size` objects, in S3's order, those up to `after` left out."""
-    batch: list[Target] = []
-    pages = _version_pages if versions else _object_pages
-    for page in pages(client, bucket, prefix, after):
-        batch.extend(page)
-        if len(batch) >= size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
-
-
-def _object_pages(
-    client: Any, bucket: str, prefix: str, after: Target | None
-) -> Iterator[list[Target]]:
-    start = {"StartAfter": after.key} if after else {}
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **start)
-    for page in pages:
-        yield [Target(row["Key"]) for row in page.get("Contents", ())]
-
-
-def _version_pages(
-    client: Any, bucket: str, prefix: str, after: Target | None
-) -> Iterator[list[Target]]:
-    """Delete markers hold nothing that could be encrypted."""
-    start = {"KeyMarker": after.key, "VersionIdMarker": after.version} if after else {}
-    while True:
-        page = client.list_object_versions(Bucket=bucket, Prefix=prefix, **start)
-        yield [Target(row["Key"], row["VersionId"]) for row in page.get("Versions", ())]
-        if not page.get("IsTruncated"):
-            return
-        start = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page["NextVersionIdMarker"]}
 
 
 class Inventory(NamedTuple):

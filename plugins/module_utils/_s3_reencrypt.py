@@ -37,6 +37,7 @@ from ansible_collections.ringfence.hosting.plugins.module_utils._s3_heads import
     Heads,
     Target,
 )
+from ansible_collections.ringfence.hosting.plugins.module_utils._s3_listing import listed
 
 LARGEST_COPY = 5 * 1024**3  # more than that, S3 copies in parts only
 _PART = 512 * 1024**2
@@ -370,7 +371,7 @@ def reencrypt(clients: Clients, order: Order) -> dict[str, Any]:
     ways: Counter[str] = Counter()
     try:
         after = Target(journal.after) if journal.after else None
-        batches = auditing.listed(client, order.bucket, order.prefix, False, after, 1000)
+        batches = listed(client, order.bucket, order.prefix, False, after, 1000)
         with ThreadPoolExecutor(order.threads) as pool:
             for batch in batches:
                 _one_batch(clients, order, worker, pool, batch, journal, rows, ways)
