@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How fast objects are asked how they are encrypted.
+"""How fast objects are asked how they are encrypted, and buckets that are as they are to be.
 
 Usage: python -m bench.s3 [--objects N] [--rounds N] [--out FOLDER]
 
 All against one Ceph gateway on this machine, in one run, its rounds interleaved: our audit against
 boto3 one by one, boto3 in 16 threads, and Cloud Custodian. S3 Inventory and memory are measured
-without a server. Custodian is installed into an environment of its own below .cache/. Returns 1
-where a bar is missed.
+without a server, and buckets on one that answers from memory (see bench.s3_buckets). Custodian and
+amazon.aws are installed into environments of their own below .cache/. Returns 1 where a bar is
+missed.
 """
 
 from __future__ import annotations
@@ -32,11 +33,12 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
+from bench import s3_buckets
 from tests.s3.radosgw import KMS_KEYS, REGION, Gateway, Key
 
 ROOT = Path(__file__).resolve().parents[1]
 _BIN = ROOT / ".venv" / "bin"
-_PEERS = {"c7n": ["c7n>=0.9.45,<1"]}
+_PEERS = {"c7n": ["c7n>=0.9.45,<1"], "amazon.aws": s3_buckets.PACKAGES}
 _THREADS = 16
 # In a process of its own each time, so that no contestant has warm connections.
 _AUDIT = """
@@ -106,7 +108,10 @@ def main() -> int:
         _environment(peer)
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        result = {"inventory": _inventory(scratch), "memory": _memory(scratch)}
+        result: dict[str, Any] = {"inventory": _inventory(scratch), "memory": _memory(scratch)}
+        result["20 buckets, no change"] = s3_buckets.measure(
+            _environment("amazon.aws"), options.rounds
+        )
         with Gateway("bench") as gateway:
             key = gateway.user("bench")
             result["objects a second"] = _objects(gateway, key, options, scratch)
@@ -288,12 +293,15 @@ def _bars(result: dict[str, Any]) -> list[dict[str, Any]]:
         for what in ("inventory", "answers")
     )
     rows = result["inventory"]["rows a second"]
+    runs = {name: row["s"] for name, row in result["20 buckets, no change"].items()}
+    times = runs["amazon.aws"] / runs["ringfence"]
     return [
         {"what": "objects a second (2,000)", "seen": speeds["ringfence"]}
         | {"met": speeds["ringfence"] >= 2000},
         {"what": "times boto3 in threads (4)", "seen": ratio, "met": ratio >= 4},
         {"what": "rows of an inventory a second (500,000)", "seen": rows, "met": rows >= 500_000},
         {"what": "MB more for 1M than for 10k objects (10)", "seen": growth, "met": growth < 10},
+        {"what": "times as fast as amazon.aws (10)", "seen": times, "met": times >= 10},
     ]
 
 
