@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_identity as identities
 from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_policy as policies
-from ansible_collections.ringfence.hosting.plugins.module_utils._s3_bucket_facts import (
+from ansible_collections.ringfence.hosting.plugins.module_utils._s3_fact import (
     Absent,
     Fact,
     Facts,

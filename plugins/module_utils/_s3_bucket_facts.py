@@ -2,8 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """All that is to be known of buckets and of their account, read at once over parallel connections.
 
-A fact is a value; `NOTHING` where the service says there is none; `Absent` where the service has no
-such function; `Unread` where it could not be read, which is never taken for either.
+See `_s3_fact` for what a fact is.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import unquote
 
 from ansible_collections.ringfence.hosting.plugins.module_utils._s3_client import (
@@ -21,6 +20,13 @@ from ansible_collections.ringfence.hosting.plugins.module_utils._s3_client impor
     code_of,
     is_s3_error,
     told,
+)
+from ansible_collections.ringfence.hosting.plugins.module_utils._s3_fact import (
+    NOTHING,
+    Absent,
+    Fact,
+    Facts,
+    Unread,
 )
 
 _PARALLEL = 24
@@ -37,23 +43,6 @@ _NONE = frozenset(
         "NoSuchBucket",
     }
 )
-
-
-class Absent(NamedTuple):
-    """The service has no such function; `why` says how it said so."""
-
-    why: str
-
-
-class Unread(NamedTuple):
-    """A fact that could not be read, and why."""
-
-    why: str
-
-
-NOTHING: dict[str, Any] = {}
-Fact = Any  # a dict, a list, a text, Absent or Unread
-Facts = dict[str, Fact]
 
 
 @dataclass(frozen=True)

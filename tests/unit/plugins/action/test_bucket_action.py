@@ -145,3 +145,17 @@ def test_a_service_that_does_not_answer_is_no_pass(world: Path) -> None:
     _output, document = play(world)
     assert {row["state"] for row in document["hosts"]} == {"error"}
     assert {row["name"] for row in document["hosts"]} == {"s3://acme-backups", "s3://logs"}
+
+
+def test_who_only_judges_does_not_wait_for_boto3() -> None:
+    script = """
+import sys
+from ansible.plugins.loader import init_plugin_loader
+init_plugin_loader([sys.argv[1] + "/collections"])
+from ansible_collections.ringfence.hosting.plugins.plugin_utils import bucket_action
+print("boto3" in sys.modules, len(bucket_action.CHECKS) > 20)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(ROOT)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["False", "True"]

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_bucket as buckets
-from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_bucket_facts as facts
 from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_bucket_plan as plan
 from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_bucket_run as running
 from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_client as connecting
+from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_fact as facts
 from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_identity as identities
 from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_policy as policies
 from botocore.exceptions import ClientError
