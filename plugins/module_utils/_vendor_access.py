@@ -23,6 +23,7 @@ KEYS = "/etc/ssh/ringfence-vendors"
 SSHD = "/etc/ssh/sshd_config.d/00-ringfence-vendor-access.conf"
 SUDOERS = "/etc/sudoers.d/ringfence-vendor-access"
 LOGS = "/var/log/sudo-io"
+AGEING = "/etc/tmpfiles.d/ringfence-vendor-access.conf"
 
 _HEADER = "# Ringfence writes this file (role vendor_access); changes to it are lost.\n"
 _NAME = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
@@ -196,6 +197,19 @@ def sudoers(open_: Mapping[str, Iterable[Grant]]) -> str | None:
                 f"{rules}"
             )
     return _HEADER + "\n".join(parts) if parts else None
+
+
+def ageing(accounts: Iterable[str], before: str, days: int) -> str:
+    """What systemd-tmpfiles, once a day, removes of sudo's records; 0 days: nothing, ever.
+
+    By the time of writing alone: whoever reads a record does not prolong it. `before`: this file as
+    it is, whose accounts stay in it, for a record outlives its account. Records of other accounts
+    in the same folder are not ours.
+    """
+    found = re.findall(rf"(?m)^#?e {re.escape(LOGS)}/(\S+) ", before)
+    mark = "" if days else "#"  # kept there, so that the names are known when days are given again
+    lines = [f"{mark}e {LOGS}/{n} - - - mM:{days}d\n" for n in sorted({*accounts, *found})]
+    return _HEADER + "".join(lines)
 
 
 def comment_of(grants: Iterable[Grant]) -> str:

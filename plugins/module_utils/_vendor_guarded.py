@@ -15,8 +15,10 @@ from ansible_collections.ringfence.hosting.plugins.module_utils import (
 )
 from ansible_collections.ringfence.hosting.plugins.module_utils._host import Host, HostError
 from ansible_collections.ringfence.hosting.plugins.module_utils._vendor_access import (
+    AGEING,
     GROUP,
     KEYS,
+    LOGS,
     SSHD,
     SUDOERS,
     VendorError,
@@ -25,12 +27,14 @@ from ansible_collections.ringfence.hosting.plugins.module_utils._vendor_host imp
 
 
 def require_taken(host: Host, made: Plan) -> None:
-    """Raises VendorError where sshd or sudo would not take the files, or not heed them."""
+    """Raises VendorError where a file's program would not take it, or not heed it."""
     for path, validator in ((SSHD, "sshd"), (SUDOERS, "sudoers")):
         text = made.files.get(path)
         said = _validate.complaint(host, validator, {path: text.encode()}) if text else None
         if said:
             raise VendorError(f"{path} is refused, nothing was changed: {said}")
+    if made.files.get(AGEING):
+        _require_ageing(host, str(made.files[AGEING]))
     if made.files.get(SSHD) and made.wanted.open:
         _require_heeded(host, made)
 
@@ -68,6 +72,15 @@ def carry_out(
             _put_back(str(guard["id"]), str(error))
         raise
     return guard
+
+
+def _require_ageing(host: Host, text: str) -> None:
+    # It reads a line only where it would work on its path: so of a folder that is not there.
+    nothing = "/run/ringfence/nothing"
+    argv = ["systemd-tmpfiles", "--clean", f"--prefix={nothing}", "-"]
+    done = host.run(argv, stdin=text.replace(LOGS, nothing))
+    if done.rc != 0:
+        raise VendorError(f"{AGEING} is refused, nothing was changed: {done.complaint()}")
 
 
 def _require_heeded(host: Host, made: Plan) -> None:

@@ -33,6 +33,7 @@ from ansible_collections.ringfence.hosting.plugins.module_utils._host import (
     replace_file,
 )
 from ansible_collections.ringfence.hosting.plugins.module_utils._vendor_access import (
+    AGEING,
     GROUP,
     KEYS,
     SSHD,
@@ -149,8 +150,12 @@ def plan(
     reinstate: list[str] | None = None,
     user: str = "",
     timer: bool = True,
+    record_days: int | None = None,
 ) -> Plan:
-    """What has to be done. `user`: who the play comes in as. Raises VendorError or HostError."""
+    """What has to be done. `user`: who the play comes in as. Raises VendorError or HostError.
+
+    `record_days`: for how long sudo's records are kept, 0 for ever; None leaves that as it is.
+    """
     state = read_state(host)
     accounts = read_accounts(host)
     _forget_strangers(state, accounts)
@@ -169,6 +174,10 @@ def plan(
     _plan_record(host, made, rows)
     if timer and (_kept(made.state) or host.exists(TIMER)):
         _plan_machinery(host, made)
+    if record_days is not None:
+        _plan_ageing(
+            host, made, {*made.state.accounts, *(one.account for one in grants)}, record_days
+        )
     return made
 
 
@@ -291,6 +300,15 @@ def _plan_files(host: Host, made: Plan, today: date) -> None:
     made.files = {path: text for path, text in texts.items() if host.text(path) != text}
     if texts[SUDOERS] is not None and not host.exists("/usr/bin/sudo"):
         raise VendorError("sudo is granted and is not installed on this host")
+
+
+def _plan_ageing(host: Host, made: Plan, accounts: set[str], days: int) -> None:
+    if days < 0:
+        raise VendorError(f"record_days: expected a number of days, 0 for ever, got {days}")
+    before = host.text(AGEING)
+    text = _vendor_access.ageing(accounts, before or "", days)
+    if (accounts or before is not None) and text != before:
+        made.files[AGEING] = text
 
 
 def _plan_accounts(host: Host, made: Plan, accounts: Mapping[str, Account]) -> None:

@@ -39,6 +39,12 @@ options:
     type: list
     elements: str
     default: []
+  record_days:
+    description:
+      - Days for which sudo's record of what these accounts ran is kept in C(/var/log/sudo-io); systemd-tmpfiles removes what is older
+        once a day. V(0) keeps it for ever.
+    type: int
+    default: 180
   guard_timeout:
     description:
       - Seconds that the guard waits for the confirmation before it puts the files back.
@@ -123,6 +129,7 @@ def main() -> None:
             "people": {"type": "list", "elements": "dict", "required": True},
             "revoke": {"type": "list", "elements": "str", "default": []},
             "reinstate": {"type": "list", "elements": "str", "default": []},
+            "record_days": {"type": "int", "default": 180},
             "guard_timeout": {"type": "int", "default": 120},
             "guard_id": {"type": "str", "default": ""},
             "operator": {"type": "str", "default": ""},
@@ -141,6 +148,7 @@ def main() -> None:
                 revoke=given["revoke"],
                 reinstate=given["reinstate"],
                 user=os.environ.get("SUDO_USER", ""),
+                record_days=given["record_days"],
             )
             diff = _vendor_host.diffs(host, made)
             _vendor_guarded.require_taken(host, made)

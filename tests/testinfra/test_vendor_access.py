@@ -42,6 +42,26 @@ def test_it_may_run_what_was_granted_and_each_command_is_kept(host: Host) -> Non
         assert host.run("visudo -c").rc == 0
 
 
+def test_an_old_record_goes_and_a_new_one_and_that_of_others_stay(host: Host) -> None:
+    def record(path: str, days: int) -> str:
+        made = f"mkdir -p {path} && echo x > {path}/log"
+        return f"{made} && touch -d '{days} days ago' {path}/log {path} && touch -a {path}/log"
+
+    logs = "/var/log/sudo-io"
+    old, new = f"{logs}/sc_sam/20200101-000001", f"{logs}/sc_sam/20200101-000002"
+    other = f"{logs}/00/00/01"
+    with host.sudo():
+        assert host.service("systemd-tmpfiles-clean.timer").is_running
+        for path, days in ((old, 31), (new, 29), (other, 3000)):
+            assert host.run(record(path, days)).rc == 0
+        # the whole folder, as the timer's service does, but nothing beside it
+        assert host.run(f"systemd-tmpfiles --clean --prefix={logs}").rc == 0
+        assert not host.file(old).exists
+        assert host.file(f"{new}/log").exists
+        assert host.file(f"{other}/log").exists
+        assert host.run(f"rm -r {new} {logs}/00").rc == 0
+
+
 def test_who_has_ended_has_no_account(host: Host) -> None:
     assert not host.user("sc_tom").exists
 

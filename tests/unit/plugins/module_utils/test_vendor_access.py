@@ -169,3 +169,20 @@ def test_what_is_loose_is_told(row: dict[str, Any], said: str) -> None:
 
 def test_nothing_is_told_of_a_tight_grant() -> None:
     assert vendors.told({"sc_sam": tuple(grants({}))}, TODAY) == []
+
+
+HEADER = "# Ringfence writes this file (role vendor_access); changes to it are lost.\n"
+LINE = "e /var/log/sudo-io/sc_sam - - - mM:180d\n"
+AGES = [
+    ({"sc_sam"}, "", 180, LINE),
+    ({"sc_sam"}, HEADER + LINE, 30, LINE.replace("180", "30")),
+    (set(), HEADER + LINE, 180, LINE),  # the account is gone, its record is not
+    ({"sc_ada"}, HEADER + LINE, 180, LINE.replace("sc_sam", "sc_ada") + LINE),
+    ({"sc_sam"}, HEADER + LINE, 0, "#" + LINE.replace("180", "0")),
+    (set(), HEADER + "#" + LINE, 180, LINE),
+]
+
+
+@pytest.mark.parametrize(("accounts", "before", "days", "lines"), AGES)
+def test_records_age_by_account(accounts: set[str], before: str, days: int, lines: str) -> None:
+    assert vendors.ageing(accounts, before, days) == HEADER + lines

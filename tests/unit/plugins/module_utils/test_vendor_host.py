@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 import subprocess
 import sys
 from datetime import date
@@ -11,6 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.ringfence.hosting.plugins.module_utils import (
+    _vendor_access,
+    _vendor_guarded,
+)
 from ansible_collections.ringfence.hosting.plugins.module_utils import _vendor_host as vendors
 from ansible_collections.ringfence.hosting.plugins.module_utils._host import Host
 from ansible_collections.ringfence.hosting.plugins.module_utils._vendor_access import VendorError
@@ -94,6 +100,40 @@ def test_a_host_without_vendors_is_left_as_it_is(tmp_path: Path) -> None:
     assert not made.changed
 
 
+AGEING = "/etc/tmpfiles.d/ringfence-vendor-access.conf"
+
+
+def test_records_of_whoever_comes_and_came_age(tmp_path: Path) -> None:
+    later = {
+        **SAM,
+        "account": "sc_kim",
+        "person": "kim",
+        "start": "2030-01-01",
+        "end": "2031-01-01",
+    }
+    here = host(tmp_path, uid=UID, state=OURS)
+    text = planned(here, [later], record_days=7).files[AGEING]
+    assert text is not None
+    assert text.splitlines()[1:] == [
+        f"e /var/log/sudo-io/{name} - - - mM:7d" for name in ("sc_kim", "sc_sam")
+    ]
+    path = tmp_path / AGEING.lstrip("/")
+    path.parent.mkdir()
+    path.write_text(text)
+    assert AGEING not in planned(here, [later], record_days=7).files
+    assert AGEING not in planned(here, [later]).files  # the timer's run leaves it
+    assert AGEING in planned(here, [later], record_days=0).files
+
+
+def test_a_host_without_vendors_gets_no_file_of_ages(tmp_path: Path) -> None:
+    assert not vendors.plan(host(tmp_path), [], TODAY, record_days=180).changed
+
+
+def test_an_age_before_today_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(VendorError, match="record_days: expected a number of days"):
+        planned(host(tmp_path), [SAM], record_days=-1)
+
+
 def test_a_record_that_cannot_be_read_stops_all(tmp_path: Path) -> None:
     here = host(tmp_path, state=OURS)
     (tmp_path / vendors.STATE.lstrip("/")).write_text("{")
@@ -113,3 +153,16 @@ def test_the_timers_program_runs_alone(tmp_path: Path) -> None:
     )
     assert done.stdout.startswith(str(path))
     assert vendors.program() == vendors.program()
+
+
+@pytest.mark.skipif(not shutil.which("systemd-tmpfiles"), reason="needs systemd")
+@pytest.mark.parametrize(("age", "refused"), [("mM:7d", False), ("zz:7d", True), ("7q", True)])
+def test_ages_are_tried_with_systemd_tmpfiles_itself(
+    tmp_path: Path, age: str, refused: bool
+) -> None:
+    here = host(tmp_path)
+    made = vendors.Plan(_vendor_access.Wanted({}, (), {}), _vendor_access.State())
+    made.files[AGEING] = f"# ours\ne /var/log/sudo-io/sc_sam - - - {age}\n"
+    said = pytest.raises(VendorError, match="is refused, nothing was changed")
+    with said if refused else contextlib.nullcontext():
+        _vendor_guarded.require_taken(here, made)
