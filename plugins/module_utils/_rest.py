@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Asks a third party's JSON interface: waits when told to, follows no redirect, tells no secret."""
+"""A third party's JSON interface: waits when told to, follows no redirect, tells no secret."""
 
 from __future__ import annotations
 
@@ -58,13 +58,23 @@ class Api:
 
     def get(self, path: str, query: Mapping[str, object] | None = None) -> Any:
         """The decoded answer. Raises RestError."""
+        return self._patiently("GET", path, query)
+
+    def send(self, method: str, path: str) -> None:
+        """Have something changed, without a body. A try whose answer got lost is repeated.
+
+        Raises RestError; Missing too where such a try had already deleted it.
+        """
+        self._patiently(method, path, None)
+
+    def _patiently(self, method: str, path: str, query: Mapping[str, object] | None) -> Any:
         url = self.base.rstrip("/") + path
         if query:
             url += "?" + urllib.parse.urlencode(query)
         waited = 0.0
         for attempt in range(1, self.attempts + 1):
             try:
-                return self._once(url)
+                return self._once(method, url)
             except _LaterError as later:
                 pause = later.seconds if later.seconds is not None else 2.0 ** (attempt - 1)
                 if attempt == self.attempts or waited + pause > _LONGEST_WAIT:
@@ -95,12 +105,15 @@ class Api:
                 return
         raise RestError(f"{path}: has more than {_PAGES} pages")
 
-    def _once(self, url: str) -> Any:
+    def _once(self, method: str, url: str) -> Any:
         headers = {"Accept": "application/json", **self.headers}
-        request = urllib.request.Request(url, headers=headers)  # noqa: S310 - the operator's own
+        request = urllib.request.Request(  # noqa: S310 - the operator's own
+            url, headers=headers, method=method
+        )
         try:
             with self._open(request, timeout=self.seconds) as answer:
-                return _decoded(answer.read(_BODY + 1))
+                body = answer.read(_BODY + 1)
+                return _decoded(body) if method == "GET" else None
         except urllib.error.HTTPError as error:
             with error:
                 raise _refusal(error) from None

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ansible_collections.ringfence.hosting.plugins.module_utils import _access_row as shape
-from ansible_collections.ringfence.hosting.plugins.module_utils import _rest
+from ansible_collections.ringfence.hosting.plugins.module_utils import _mailchimp, _rest
 
 ATTEST = "its interface does not tell: attest it in third_parties.yml"
 _SECRET_SIGNS = re.compile(r"[^ -~]|\s")
@@ -58,12 +58,16 @@ class Collected:
 
 @dataclass(frozen=True)
 class Settings:
-    """`base`: another address than the vendor's, for tests of it. Secrets go into headers only."""
+    """`base`: another address than the vendor's, for tests of it. Secrets go into headers only.
+
+    `emails`: of somebody to be looked up, where the interface can.
+    """
 
     key: str = ""
     secret: str = ""
     base: str = ""
     seconds: float = 20.0
+    emails: tuple[str, ...] = ()
 
     def need(self, *names: str) -> None:
         """Raises SettingError for the first of `names` that is empty or no token."""
@@ -193,14 +197,19 @@ def _cdn77_key(said: Mapping[str, Any]) -> shape.Row:
 # --- Mailchimp: the key's owner, applications, webhooks
 
 
-def _mailchimp(settings: Settings) -> Collected:
+def mailchimp_api(settings: Settings) -> _rest.Api:
+    """The interface of an account. Raises SettingError."""
     settings.need("key")
     _key, separator, centre = settings.key.rpartition("-")
     if not separator or not re.fullmatch(r"[a-z]{2,3}\d{1,3}", centre):
         raise SettingError("key: expected one that ends in a data centre, such as -us21")
     packed = base64.b64encode(f"ringfence:{settings.key}".encode()).decode()
     base = f"https://{centre}.api.mailchimp.com/3.0"
-    api = _api(settings, base, Authorization=f"Basic {packed}")
+    return _api(settings, base, Authorization=f"Basic {packed}")
+
+
+def _of_mailchimp(settings: Settings) -> Collected:
+    api = mailchimp_api(settings)
     found = Collected()
 
     def owner() -> int:
@@ -266,6 +275,16 @@ def _mailchimp(settings: Settings) -> Collected:
         ]
         return len(rows)
 
+    def entries() -> int:
+        rows = _mailchimp.entries(api, settings.emails)
+        # The address is not repeated: the id tells who it is to whoever knows the address.
+        found.facts["entries"] = [
+            {"kind": one.kind, "holder": one.title, "person": _mailchimp.member_id(one.email),
+             "status": one.status}
+            for one in rows
+        ]  # fmt: skip
+        return len(rows)
+
     for source, look in (
         ("owner of the key", owner),
         ("linked applications", applications),
@@ -274,6 +293,8 @@ def _mailchimp(settings: Settings) -> Collected:
         ("sending domains", domains),
     ):
         found.try_to(source, look)
+    if settings.emails:
+        found.try_to("members and customers looked for", entries)
     found.attest("other users", "second factor", "other API keys")
     return found
 
@@ -335,6 +356,6 @@ def _mysites_guru_site(api: _rest.Api, said: Mapping[str, Any]) -> dict[str, Any
 CONNECTORS: Mapping[str, Callable[[Settings], Collected]] = {
     "cdn77": _cdn77,
     "godaddy": _godaddy,
-    "mailchimp": _mailchimp,
+    "mailchimp": _of_mailchimp,
     "mysites_guru": _mysites_guru,
 }

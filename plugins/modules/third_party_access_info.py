@@ -38,6 +38,11 @@ options:
     description: Another address of the interface than the vendor's own, such as GoDaddy's test system.
     type: str
     default: ''
+  emails:
+    description: E-mail addresses of somebody who leaves, to look up among the members and customers that Mailchimp keeps. Nobody else is listed.
+    type: list
+    elements: str
+    default: []
   timeout:
     description: Seconds that each answer may take.
     type: int
@@ -104,13 +109,14 @@ def main() -> None:
             "key": {"type": "str", "required": True, "no_log": True},
             "secret": {"type": "str", "default": "", "no_log": True},
             "url": {"type": "str", "default": ""},
+            "emails": {"type": "list", "elements": "str", "default": []},
             "timeout": {"type": "int", "default": 20},
         },
         supports_check_mode=True,
     )
     given = module.params
     settings = _third_parties.Settings(
-        given["key"], given["secret"], given["url"], float(given["timeout"])
+        given["key"], given["secret"], given["url"], float(given["timeout"]), (*given["emails"],)
     )
     try:
         found = _third_parties.collect(given["connector"], settings)

@@ -31,6 +31,7 @@ _ANSWERS = (
     "vendor_access",
     "offboard",
     "aws_offboard",
+    "third_party_offboard",
 )
 
 SEVERITIES = ("critical", "high", "medium", "low")
@@ -117,7 +118,7 @@ class Results:
         if "controls" in answer:
             self._controls(host, answer)
         elif str(data.get("task_action")).rpartition(".")[2] in _ANSWERS:
-            host.state, host.answer = "ok", answer
+            host.state, host.answer = "ok", _together(host.answer, answer)
         elif "access_info" in str(data.get("task_action")):
             # the evidence has what it said: a fleet's is too much to keep here
             found = _mapping(answer.get("access")).get("rows")
@@ -215,6 +216,12 @@ def printable(text: str) -> str:
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text
     )
+
+
+def _together(before: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
+    """A later answer, with what was taken and named by earlier ones: one host may give several."""
+    kept = {key: before[key] for key in ("taken", "named") if before.get(key)}
+    return {**answer, **{k: [*rows, *_listed(answer.get(k))] for k, rows in kept.items()}}
 
 
 def _message(answer: Mapping[str, Any]) -> str:

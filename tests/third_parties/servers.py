@@ -205,7 +205,10 @@ class Cdn77(Vendor):
 
 
 class Mailchimp(Vendor):
-    """Members that can be looked up, archived and erased; the account's applications and hooks."""
+    """Members that can be looked up, archived and erased; customers; applications and hooks.
+
+    `lists`: audience -> id of a member -> its status; `customers`: shop -> id -> address.
+    """
 
     key = "0123456789abcdef-us21"
     authorization = "Basic cmluZ2ZlbmNlOjAxMjM0NTY3ODlhYmNkZWYtdXMyMQ=="
@@ -214,7 +217,10 @@ class Mailchimp(Vendor):
     def __init__(self, applications: int = 2) -> None:
         super().__init__()
         self.applications = applications
+        self.owner = "boss@acme.example"
         self.members = {self.hashed("pat@acme.example"): "subscribed"}
+        self.lists = {"l1": self.members}
+        self.customers: dict[str, dict[str, str]] = {}
         self.forgotten: set[str] = set()
 
     @staticmethod
@@ -226,20 +232,28 @@ class Mailchimp(Vendor):
         path = request.path.removeprefix("/3.0")
         if path in ("", "/"):
             row = {
-                "account_id": "a1b2", "username": "acme", "email": "boss@acme.example",
+                "account_id": "a1b2", "username": "acme", "email": self.owner,
                 "role": "owner", "last_login": "2026-10-01T08:00:00+00:00",
             }  # fmt: skip
             return 200, row, _object({"account_id": _TEXT, "role": _TEXT, "last_login": _TEXT})
-        if path.startswith("/lists/l1/members/"):
-            return self._member(request.method, path.removeprefix("/lists/l1/members/"))
+        parts = path.strip("/").split("/")
+        if parts[0] == "lists" and parts[2:3] == ["members"] and parts[1] in self.lists:
+            return self._member(request.method, self.lists[parts[1]], "/".join(parts[3:]))
+        if parts[:2] == ["ecommerce", "stores"] and parts[2:]:
+            return self._customer(request, parts[2], parts[3:])
         lists: dict[str, tuple[str, list[Any]]] = {
             "/authorized-apps": ("apps", [
                 {"id": n, "name": f"app {n}", "users": [f"user{n}@acme.example"]}
                 for n in range(self.applications)
             ]),
-            "/lists": ("lists", [{"id": "l1", "name": "News"}]),
-            "/lists/l1/webhooks": ("webhooks", [
+            "/lists": ("lists", [
+                {"id": one, "name": "News" if one == "l1" else f"News {one}"} for one in self.lists
+            ]),
+            **{f"/lists/{one}/webhooks": ("webhooks", [
                 {"id": "h", "url": f"https://hook.example/?secret={self.hook_secret}"}
+            ]) for one in self.lists},
+            "/ecommerce/stores": ("stores", [
+                {"id": one, "name": f"Shop {one}"} for one in self.customers
             ]),
             "/connected-sites": ("sites", [{"id": "s", "domain": "www.acme.example"}]),
             "/verified-domains": ("domains", [
@@ -248,27 +262,53 @@ class Mailchimp(Vendor):
         }  # fmt: skip
         if path not in lists:
             return 404, {"title": "Resource Not Found"}, None
-        key, rows = lists[path]
+        return self._paged(request, *lists[path])
+
+    @staticmethod
+    def _paged(
+        request: Request, key: str, rows: list[Any]
+    ) -> tuple[int, Any, Mapping[str, Any] | None]:
         count, offset = int(request.args.get("count", 10)), int(request.args.get("offset", 0))
         if count > 1000:
             return 400, {"title": "Invalid Resource"}, None
         body = {key: rows[offset : offset + count], "total_items": len(rows)}
         return 200, body, _object({key: {"type": "array"}, "total_items": _NUMBER})
 
-    def _member(self, method: str, rest: str) -> tuple[int, Any, Mapping[str, Any] | None]:
+    def _customer(
+        self, request: Request, shop: str, rest: list[str]
+    ) -> tuple[int, Any, Mapping[str, Any] | None]:
+        known = self.customers.get(shop)
+        if known is None or rest[:1] != ["customers"]:
+            return 404, {"title": "Resource Not Found"}, None
+        if not rest[1:]:
+            wanted = request.args.get("email_address", "")
+            rows = [{"id": n, "email_address": email} for n, email in known.items()]
+            rows = [row for row in rows if wanted in ("", row["email_address"])]
+            return self._paged(request, "customers", rows)
+        if rest[1] not in known:
+            return 404, {"title": "Resource Not Found"}, None
+        if request.method == "DELETE":
+            del known[rest[1]]
+            return 204, None, None
+        row = {"id": rest[1], "email_address": known[rest[1]]}
+        return 200, row, _object({"id": _TEXT, "email_address": _TEXT})
+
+    def _member(
+        self, method: str, members: dict[str, str], rest: str
+    ) -> tuple[int, Any, Mapping[str, Any] | None]:
         member, _slash, action = rest.partition("/")
-        if member not in self.members:
+        if member not in members:
             return 404, {"title": "Resource Not Found"}, None
         if method == "POST" and action == "actions/delete-permanent":
-            del self.members[member]
+            del members[member]
             self.forgotten.add(member)
             return 204, None, None
         if method == "DELETE":
-            if self.members[member] == "archived":
+            if members[member] == "archived":
                 return 405, {"title": "Method Not Allowed"}, None
-            self.members[member] = "archived"
+            members[member] = "archived"
             return 204, None, None
-        return 200, {"id": member, "status": self.members[member]}, _object({"status": _TEXT})
+        return 200, {"id": member, "status": members[member]}, _object({"status": _TEXT})
 
 
 class MySitesGuru(Vendor):

@@ -7,7 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ringfence import collection
 from ringfence.access.model import Population, Row, kind_of
+
+_mailchimp: Any = collection.module_util("_mailchimp")
 
 # What the collectors say of an access that opens nothing any more.
 _SHUT = frozenset({"locked", "blocked", "inactive", "disabled"})
@@ -33,6 +36,30 @@ def accesses(population: Population, person: str) -> list[Row]:
         ),
         key=lambda row: (row["system"], row["username"], row["key_fingerprint"]),
     )
+
+
+def addresses(register: Any, person: str) -> tuple[list[str], list[str]]:
+    """(the person's own e-mail addresses, those that others or a service go by too)."""
+    people = [said for name, said in register.people.items() if name != person]
+    others: set[str] = set()
+    for said in (*people, *register.service_accounts.values()):
+        names = [name for some in said.get("accounts", {}).values() for name in some]
+        others |= {str(name).casefold() for name in (*said.get("emails", []), *names)}
+    mine = sorted(map(str, register.people[person].get("emails", [])))
+    own = [email for email in mine if email.casefold() not in others]
+    return own, [email for email in mine if email not in own]
+
+
+def entries(population: Population, emails: Iterable[str]) -> list[str]:
+    """What third parties keep of somebody by these addresses, a line each."""
+    ids = {_mailchimp.member_id(email) for email in emails}
+    return [
+        f"{target}: {one['kind']} of {one['holder']}"
+        + (f" ({one['status']})" * bool(one["status"]))
+        for target, facts in sorted(population.facts.items())
+        for one in facts.get("entries", [])
+        if one["person"] in ids
+    ]
 
 
 def line(row: Row) -> str:

@@ -369,6 +369,13 @@ def offboard(
         bool,
         typer.Option("--yes", help="Take it. Without, it is only shown."),
     ] = False,
+    erase: Annotated[
+        bool,
+        typer.Option(
+            "--erase",
+            help="Also what Mailchimp keeps of them: members and customers, deleted for good.",
+        ),
+    ] = False,
     *,
     show_command: bool,
     json: bool,
@@ -376,7 +383,9 @@ def offboard(
     """Show what a person has anywhere; with --yes take it, and prove that it is gone."""
     from ringfence.cli import _offboard
 
-    return _offboard.offboard(target, None, person, yes, json, show_command)
+    return _offboard.offboard(
+        target, None, person, _offboard.Consent(yes, erase), json, show_command
+    )
 
 
 @app.command(name="vendor-access")

@@ -79,10 +79,10 @@ def access(
     return code
 
 
-def collect(context: Context, as_json: bool) -> str | None:
+def collect(context: Context, as_json: bool, variables: dict[str, Any] | None = None) -> str | None:
     """A new collection of all accesses; the id of its run."""
     names = context.selection.hosts
-    job = context.job("access", credentials=context.credentials)
+    job = context.job("access", variables, credentials=context.credentials)
     with Progress("Collect", len(names), out.notes(), as_json) as progress:
         outcome = run(job, names, progress)
     if outcome.interrupted:

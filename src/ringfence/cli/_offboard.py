@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -25,39 +25,55 @@ from ringfence.errors import BadInputError
 from ringfence.results import CLEAN, FINDINGS, NOT_CHECKED, printable
 
 
+@dataclass(frozen=True)
+class Consent:
+    """What was agreed to. `sure`: take it; `erase`: what cannot be undone too."""
+
+    sure: bool
+    erase: bool
+
+
 def offboard(
-    target: Target, url: str | None, person: str, sure: bool, as_json: bool, show: bool
+    target: Target, url: str | None, person: str, consent: Consent, as_json: bool, show: bool
 ) -> int:
-    """Plan; with `sure` take everything and look again."""
+    """Plan; where one is sure take everything and look again."""
+    sure = consent.sure
     context = Context(target)
     register = registers.usable(context)
     if register is None:
         raise BadInputError(f"{', '.join(context.sources)}: there is no client register")
     if person not in register.people:
         raise BadInputError(unknown("person", person, register.people))
-    variables = {"ringfence_person": person, "ringfence_iam_users": _iam_users(register, person)}
+    from ringfence.access import leaving
+
+    emails, shared = leaving.addresses(register, person)
+    variables = {
+        "ringfence_person": person,
+        "ringfence_iam_users": _iam_users(register, person),
+        "ringfence_emails": emails,
+        "ringfence_erase": consent.erase,
+    }
     if show:
         return command(context.job("offboard", variables, check=not sure), as_json)
-    before, gaps = _seen(context, register, url, person, as_json)
+    before, kept, gaps = _seen(context, register, url, person, as_json)
     outcome = _run(context, variables, sure, as_json)
     done, named, silent = _answers(outcome)
-    left = before
+    named += [f"{email} is the address of others too: nothing is deleted by it" for email in shared]
+    left, kept_left = before, kept
     if sure:
-        left, gaps = _seen(context, register, url, person, as_json)
+        left, kept_left, gaps = _seen(context, register, url, person, as_json)
     code = CLEAN
-    if sure and (left or named):
+    if sure and (left or kept_left or named):
         code = FINDINGS
     if silent or gaps or outcome.interrupted:
         code = NOT_CHECKED
-    from ringfence.access import leaving
-
     todo = leaving.tasks(register, person, before, str(date.today()))
-    still = [leaving.line(row) for row in left] if sure else []
+    still = [*map(leaving.line, left), *kept_left] if sure else []
     said: dict[str, Any] = {
         "exit_code": code,
         "person": person,
         "done": sure,
-        "known_before": [leaving.line(row) for row in before],
+        "known_before": [*map(leaving.line, before), *kept],
         "taken": done,
         "named": named,
         "still_shown": still,
@@ -78,11 +94,12 @@ def offboard(
 
 def _seen(
     context: Context, register: Any, url: str | None, person: str, quiet: bool
-) -> tuple[list[dict[str, Any]], list[str]]:
-    """What a new collection knows of the person, and what it could not read."""
+) -> tuple[list[dict[str, Any]], list[str], list[str]]:
+    """What a new collection knows of the person: accesses, data; and what it could not read."""
     from ringfence.access import documents, leaving, people
 
-    run_id = _access.collect(context, quiet)
+    emails, _shared = leaving.addresses(register, person)
+    run_id = _access.collect(context, quiet, {"ringfence_emails": emails})
     store = evidence.open_store(context, url)
     known = store.collection(run_id)
     if known is None:
@@ -91,7 +108,7 @@ def _seen(
     directory = people.Directory(register, date.today(), context.selection.groups)
     joined = people.joined(population, directory)
     gaps = [f"{gap.target} {gap.source}: {gap.message}" for gap in joined.gaps]
-    return leaving.accesses(joined, person), gaps
+    return leaving.accesses(joined, person), leaving.entries(joined, emails), gaps
 
 
 def _run(context: Context, variables: dict[str, Any], sure: bool, quiet: bool) -> Outcome:

@@ -166,3 +166,13 @@ def test_the_worst_comes_first_and_the_unknown_before_it() -> None:
     severities = {"l": "low", "h": "high", "c": "critical", "m": "medium"}
     catalogue = {name: {"severity": severity} for name, severity in severities.items()}
     assert [item.control for item in by_severity(items, catalogue)] == ["?", "c", "h", "m", "l"]
+
+
+def test_a_host_that_gives_several_answers_keeps_what_was_taken_and_named() -> None:
+    aws = {"taken": ["key"], "named": []}
+    mailer = {"taken": [], "named": ["member"]}
+    found = taken(
+        event("runner_on_ok", "localhost", aws, task_action="ringfence.hosting.aws_offboard"),
+        event("runner_on_ok", "localhost", mailer, task_action="third_party_offboard"),
+    )
+    assert found.hosts["localhost"].answer == {"taken": ["key"], "named": ["member"]}

@@ -69,3 +69,25 @@ def test_what_hosts_say_is_no_markup() -> None:
     assert "- key \\[x\\](y)?\\# z" in text
     assert "- [ ] a\\|b" in text
     assert text.count("Nothing.") == 2
+
+
+def test_an_address_that_others_have_too_is_not_the_leavers() -> None:
+    register: Any = SimpleNamespace(
+        people={"cho": {"emails": ["cho@x.example", "Info@x.example", "jobs@x.example"]},
+                "ben": {"emails": ["info@X.example"]}},
+        service_accounts={"jobs": {"accounts": {"mailer": ["jobs@x.example"]}}},
+    )  # fmt: skip
+    own, shared = leaving.addresses(register, "cho")
+    assert (own, shared) == (["cho@x.example"], ["Info@x.example", "jobs@x.example"])
+
+
+def test_what_third_parties_keep_by_an_address() -> None:
+    cho, ben = (leaving._mailchimp.member_id(f"{name}@x.example") for name in ("cho", "ben"))
+    entry = {"kind": "member", "holder": "News", "person": cho, "status": "archived"}
+    customer = {"kind": "customer", "holder": "Shop", "person": cho, "status": ""}
+    facts = {"mailer": {"entries": [entry, {**entry, "person": ben}, customer]}, "web1": {}}
+    population: Any = SimpleNamespace(facts=facts)
+    assert leaving.entries(population, ["Cho@x.example"]) == [
+        "mailer: member of News (archived)", "mailer: customer of Shop",
+    ]  # fmt: skip
+    assert leaving.entries(population, []) == []
