@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
+from urllib.request import Request, urlopen
 
 import boto3
 from moto.s3.responses import S3Response
@@ -47,6 +48,12 @@ def server() -> Iterator[str]:
         yield f"http://{host}:{port}"
     finally:
         started.stop()
+
+
+def forget(url: str) -> None:
+    """All that the server of this process knows, accounts and buckets, is gone."""
+    with urlopen(Request(f"{url}/moto-api/reset", method="POST")) as answer:  # noqa: S310
+        assert answer.status == 200
 
 
 def client(url: str, service: str = "s3") -> Any:

@@ -216,8 +216,8 @@ class Mailchimp(Vendor):
 
     def __init__(self, applications: int = 2) -> None:
         super().__init__()
-        self.applications = applications
-        self.owner = "boss@acme.example"
+        self.linked = [f"user{number}@acme.example" for number in range(applications)]
+        self.owner, self.last_login = "boss@acme.example", "2026-10-01T08:00:00+00:00"
         self.members = {self.hashed("pat@acme.example"): "subscribed"}
         self.lists = {"l1": self.members}
         self.customers: dict[str, dict[str, str]] = {}
@@ -233,7 +233,7 @@ class Mailchimp(Vendor):
         if path in ("", "/"):
             row = {
                 "account_id": "a1b2", "username": "acme", "email": self.owner,
-                "role": "owner", "last_login": "2026-10-01T08:00:00+00:00",
+                "role": "owner", "last_login": self.last_login,
             }  # fmt: skip
             return 200, row, _object({"account_id": _TEXT, "role": _TEXT, "last_login": _TEXT})
         parts = path.strip("/").split("/")
@@ -243,8 +243,8 @@ class Mailchimp(Vendor):
             return self._customer(request, parts[2], parts[3:])
         lists: dict[str, tuple[str, list[Any]]] = {
             "/authorized-apps": ("apps", [
-                {"id": n, "name": f"app {n}", "users": [f"user{n}@acme.example"]}
-                for n in range(self.applications)
+                {"id": n, "name": f"app {n}", "users": [user]}
+                for n, user in enumerate(self.linked)
             ]),
             "/lists": ("lists", [
                 {"id": one, "name": "News" if one == "l1" else f"News {one}"} for one in self.lists

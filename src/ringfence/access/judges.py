@@ -19,9 +19,12 @@ from ringfence.access.model import Finding, Population, Row, kind_of, target_of
 from ringfence.access.people import LEFT, Directory, Holder, day
 
 REGISTER = "register"
+_DOMAINS = "domains"  # what domain_access_info asks
 _PEOPLE = ("human", "vendor", "shared", "breakglass")
 _INERT = frozenset({"blocked", "locked"})
-_BY_PEOPLE = ("server", "cms", "web", "console", "bucket", "dns", "cdn", "mail")
+_BY_PEOPLE = ("server", "cms", "web", "console", "dns", "cdn", "mail")
+# Nobody signs in there: in a bucket somebody is by the ways into the account, which have own rows.
+_NO_SIGN_IN = ("database", "bucket")
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,8 @@ def what(row: Row) -> str:
 
 def _key(row: Row) -> str:
     comment = row["details"].get("key_comment")
-    return f"{row['key_fingerprint']}{f' ({comment})' if comment else ''}"
+    name = row["key_fingerprint"] or row["details"].get("credential") or "that is not named"
+    return f"{name}{f' ({comment})' if comment else ''}"
 
 
 def _leaver(case: Case) -> Iterator[Finding]:
@@ -237,7 +241,7 @@ def _mfa(case: Case) -> Iterator[Finding]:
             (name, row)
             for name, row in rows
             if row["privileged"] and row["details"].get("remote") is not False
-            and row["account_type"] in _PEOPLE and kind_of(row) != "database"
+            and row["account_type"] in _PEOPLE and kind_of(row) not in _NO_SIGN_IN
             and row["credential_type"] not in ("none", "setuid_file")
         ]  # fmt: skip
         bad = [one for one in mine if one[1]["mfa"] == "no"]
@@ -407,9 +411,9 @@ def _beyond_grant(case: Case) -> Iterator[Finding]:
         ]
         if bad:
             row = bad[0][1]
-            path = "; ".join(row["grant_path"][:2])
-            yield _finding("access_beyond_grant", bad,
-                           f"{what(row)} has all rights, which nobody granted: {path}")  # fmt: skip
+            path = "; ".join(row["grant_path"][:2] or row["roles"][:2])
+            said = f"{what(row)} has all rights, which nobody granted"
+            yield _finding("access_beyond_grant", bad, f"{said}: {path}" if path else said)
 
 
 def _absent(case: Case) -> Iterator[Finding]:
@@ -443,15 +447,24 @@ def _absent_grant(
             and not any(target_of(row) == host and _is_of(grant, row) for row in rows)
         ]  # fmt: skip
     else:
-        missing = [target for target in case.population.targets
-                   if _may_cover(case, grant["scope"], target)][:1]  # fmt: skip
+        places = [one for one in case.population.targets if _may_cover(case, grant["scope"], one)]
+        # Whoever may have it anywhere may have it on a host that could not be read.
+        if not grant["scope"].get("hosts") and any(
+            _is_hidden(place, grant["system"], unread) for place in places
+        ):
+            return
+        missing = places[:1]
     for target in missing:
-        if any(gap == target and _hides(source, grant["system"]) for gap, source in unread):
+        if _is_hidden(target, grant["system"], unread):
             continue
         account = grant.get("account", "an account")
         said = f"{holder.id} was granted {account} ({grant['system']}), and it is not there"
         yield Finding("access_absent", target, said,
                       person=holder.id if holder.is_person else "")  # fmt: skip
+
+
+def _is_hidden(target: str, system: str, unread: set[tuple[str, str]]) -> bool:
+    return any(gap == target and _hides(source, system) for gap, source in unread)
 
 
 def _hides(source: str, system: str) -> bool:
@@ -470,7 +483,10 @@ def _is_of(grant: Mapping[str, Any], row: Row) -> bool:
 
 
 def _may_cover(case: Case, scope: Mapping[str, Any], target: str) -> bool:
-    placements = case.directory.register.on(target)
+    register = case.directory.register
+    if target in register.third_parties or target == _DOMAINS:
+        return False  # no server, site or database of ours is there
+    placements = register.on(target)
     return bool(
         scope.get("everything")
         or target in scope.get("hosts", [])

@@ -7,7 +7,21 @@ from typing import Any
 
 import pytest
 
-from .fleet import ADA_KEY, BEN_KEY, SAM_KEY, catalogue, clean_rows, judged, key, row
+from ringfence.access import documents, judges, judges_facts
+
+from .fleet import (
+    ADA_KEY,
+    BEN_KEY,
+    SAM_KEY,
+    a_case,
+    a_collection,
+    a_register,
+    catalogue,
+    clean_rows,
+    judged,
+    key,
+    row,
+)
 
 
 def change(number: int, **more: Any) -> Any:
@@ -184,6 +198,51 @@ def test_unknown_is_an_error_and_never_a_pass() -> None:
     assert (found.control, found.status) == ("access_dormant", "error")
 
 
+def test_who_may_reach_a_bucket_signs_in_at_the_account_and_not_there() -> None:
+    """Their rows of the account say by what; at the bucket there is neither factor nor sign-in."""
+
+    def act(rows: list[dict[str, Any]], register: Any) -> None:
+        granted = {"system": "console", "third_party": "web1", "scope": {"everything": True},
+                   "account": "ada", "privileged": True, "granted_by": "ben"}  # fmt: skip
+        register.people["ada"]["access"].append(granted)
+        rows.append(row("bucket", "arn:ada", "ada", privileged=True, mfa="unknown", last_login="",
+                        credential_type="user", details={"place": "backups"}))  # fmt: skip
+
+    assert judged(act) == []
+
+
+def _without_ada(*others: dict[str, Any]) -> list[tuple[str, str]]:
+    """(control, target) where ada, who was granted everything, is nowhere on web1."""
+    found = a_collection(clean_rows()[1:])
+    found["targets"] = [*others, *found["targets"]]
+    case = a_case(documents.population(found), a_register())
+    return [(one.control, one.target) for one in judges.judge(case)]
+
+
+@pytest.mark.parametrize(
+    ("name", "state", "expected"),
+    [
+        ("care", "ok", [("access_absent", "web1")]),  # a third party has no server of ours
+        ("domains", "ok", [("access_absent", "web1")]),
+        ("web0", "ok", [("access_absent", "web0")]),
+        ("web0", "unreachable", []),  # it may be there
+        ("care", "unreachable", [("access_absent", "web1")]),
+    ],
+)
+def test_what_was_granted_everywhere_is_missed_on_hosts_that_were_all_read(
+    name: str, state: str, expected: list[tuple[str, str]]
+) -> None:
+    other = {"name": name, "state": state, "message": "", "documents": []}
+    assert _without_ada(other) == expected
+
+
+def test_an_access_key_is_named_by_its_id() -> None:
+    aged = row("console", 1, "ada", credential_type="access_key", key_age=800, mfa="yes",
+               details={"credential": "AKIAOLD"})  # fmt: skip
+    said = [one.message for one in judged(add(aged)) if one.control == "access_key_age"]
+    assert said == ["the key AKIAOLD of ada on web1 is 800 days old"]
+
+
 def test_what_is_blocked_opens_nothing() -> None:
     blocked = row("cms", 9, "gone", privileged=True, flags=["blocked"], mfa="no",
                   credential_type="password", details=SHOP)  # fmt: skip
@@ -200,8 +259,6 @@ def test_one_key_on_the_sites_that_were_granted_is_no_fault() -> None:
 
 
 def test_each_access_control_has_a_judge() -> None:
-    from ringfence.access import judges, judges_facts
-
     assert set(catalogue().of_target("access")) == {*judges.JUDGES, *judges_facts.CONTROLS}
 
 
