@@ -19,6 +19,9 @@ import yaml
 from tests.fleet import Fleet
 from tests.hosts.cli.calling import PROGRAM
 from tests.hosts.sites.servers import Servers
+from tests.s3 import embedded
+
+from . import everywhere
 
 SEED = Path(__file__).with_name("seed.sh")
 NAMES = (
@@ -28,13 +31,13 @@ NAMES = (
 _LONG_AGO, _SOON = "2020-01-01", "2099-12-31"
 
 
-def everywhere(account: str, **more: Any) -> dict[str, Any]:
+def everyhost(account: str, **more: Any) -> dict[str, Any]:
     grant = {"system": "server", "scope": {"everything": True}, "account": account}
     return {**grant, "granted_by": "ada" if account != "ada" else "ben", **more}
 
 
 def on_faulty(account: str, **more: Any) -> dict[str, Any]:
-    return {**everywhere(account, **more), "scope": {"hosts": ["faulty"]}}
+    return {**everyhost(account, **more), "scope": {"hosts": ["faulty"]}}
 
 
 def somebody(name: str, **more: Any) -> dict[str, Any]:
@@ -56,9 +59,9 @@ def people(keys: dict[str, str]) -> dict[str, Any]:
     ended = {**vendor, "end": "2026-01-31"}
     everybody = [
         owned("ada", emails=["boss@plain.example"], accounts={"cms": ["boss"]},
-              access=[everywhere("ada", privileged=True), {**sites, "granted_by": "ben"}]),
-        owned("ben", access=[everywhere("ben")]),
-        owned("sam", third_party="care", access=[everywhere("care_sam", **vendor)]),
+              access=[everyhost("ada", privileged=True), {**sites, "granted_by": "ben"}]),
+        owned("ben", access=[everyhost("ben")]),
+        owned("sam", third_party="care", access=[everyhost("care_sam", **vendor)]),
         plain("lena", left="2026-01-31"),
         owned("mark", access=[on_faulty("mark", privileged=True)]),
         owned("nia", accounts={"server": ["team"]}, access=[on_faulty("team")]),
@@ -80,7 +83,7 @@ def people(keys: dict[str, str]) -> dict[str, Any]:
     services = [
         {"id": "deploy", "kind": "service", "owner": "ada", "purpose": "Ringfence signs in with it",
          "review_by": _SOON, "accounts": {"server": ["ops"]}, "keys": [{"public_key": keys["ops"]}],
-         "access": [everywhere("ops", privileged=True)]},
+         "access": [everyhost("ops", privileged=True)]},
         {"id": "robot", "kind": "service", "owner": "ada", "purpose": "Runs jobs",
          "review_by": _SOON, "access": [on_faulty("robot", privileged=True)]},
         {"id": "backupd", "kind": "service", "owner": "lena", "purpose": "Fetches backups",
@@ -153,6 +156,7 @@ class Found:
     answer: dict[str, Any]
     before: dict[str, str]
     after: dict[str, str]
+    keys: dict[str, str]
 
     def rows(self, host: str, kind: str = "") -> list[dict[str, Any]]:
         start = f"{kind}:{host}" if kind else ""
@@ -214,10 +218,123 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Found]:
             **{f"clients/{one}.yml": client(one) for one in ("shop", "blog", "plain")},
         }.items():
             (inventory / name).write_text(yaml.safe_dump(said, sort_keys=False))
-        one = Found(fleet, folder, {}, {}, {}, {})
+        one = Found(fleet, folder, {}, {}, {}, {}, keys)
         one.before = {host: fleet.exec(host, "sh", "-c", _STATE) for host in hosts}
         one.answer = one.call()
         one.after = {host: fleet.exec(host, "sh", "-c", _STATE) for host in hosts}
         assert "files" in one.answer, one.answer
         one.report = json.loads((folder / "evidence/reports/access.json").read_text())
         yield one
+
+
+# --- all systems at once
+
+
+@dataclass
+class Whole:
+    """One host and all that stands beside it, collected once: clean, or full of faults."""
+
+    folder: Path
+    report: dict[str, Any]
+    answer: dict[str, Any]
+
+    def findings(self, state: str = "failed") -> dict[tuple[str, str], str]:
+        """(control, row) -> message; a finding of several rows comes with each of them."""
+        return {
+            (control["id"], row): one["message"]
+            for control in self.report["controls"]
+            for one in control[state]
+            for row in self._rows(one)
+        }
+
+    def _rows(self, one: dict[str, Any]) -> list[str]:
+        """As in faults.py; the first words of a message name what is no access."""
+        known = [self.report["rows"][name] for name in one["rows"]]
+        if known:
+            return [f"{row['system']} {row['username']}" for row in known]
+        return [f"{one['target']} {one['message'].split()[0].rstrip(':')}"]
+
+
+def _register(keys: dict[str, str], faulty: bool) -> dict[str, Any]:
+    """File -> content, of one host and what stands beside it."""
+    host, mine = ("faulty" if faulty else "twin"), people(keys)
+    theirs = third_parties()
+    if not faulty:
+        mine["people"] = [one for one in mine["people"] if one["id"] in ("ada", "ben", "sam")]
+        mine["service_accounts"] = [
+            one for one in mine["service_accounts"] if one["id"] == "deploy"
+        ]
+        theirs = {
+            "third_parties": [one for one in theirs["third_parties"] if one["id"] == "care"],
+            "attestations": [one for one in theirs["attestations"] if one["id"] == "care_staff"],
+        }
+    files: dict[str, Any] = {
+        "ringfence.yml": {"plugin": "ringfence.hosting.clients"},
+        "people.yml": everywhere.people(mine, faulty),
+        "third_parties.yml": everywhere.third_parties(theirs, faulty),
+    }
+    for name in ("shop", "blog", "plain"):
+        said = client(name)
+        said["sites"] = [site for site in said["sites"] if site["host"] == host]
+        if name == "shop":
+            said["sites"][0]["cdn"] = {"third_party": "edgeway"}
+        files[f"clients/{name}.yml"] = said
+    return files
+
+
+def _one_host(tree: dict[str, Any], host: str) -> dict[str, Any]:
+    """The inventory of a host at its own address, where its sites are asked around their CDN."""
+    values = dict(tree["all"]["hosts"][host])
+    values.pop("ansible_control_path_dir", None)
+    alias = f"[{values['ansible_host']}]:{values['ansible_port']}"
+    values |= {
+        "ansible_host": values["fleet_address"],
+        "ansible_port": 22,
+        "ansible_ssh_common_args": f"{values['ansible_ssh_common_args']} -o HostKeyAlias={alias}",
+    }
+    return {"all": {"vars": tree["all"]["vars"], "hosts": {host: values}}}
+
+
+# The clean twin's site takes requests from its CDN alone.
+_BEHIND = """
+printf '<Location "/">\\n  Require ip %s\\n</Location>\\n' {ranges} \
+    > /etc/apache2/conf-enabled/behind-cdn.conf
+apache2ctl -t && systemctl reload apache2
+"""
+
+
+@pytest.fixture(scope="session")
+def wholes(found: Found, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Whole]:
+    """The host that is full of faults and its clean twin, each with all that stands beside it."""
+    script = _BEHIND.format(ranges=" ".join(everywhere.RANGES))
+    found.fleet.exec("twin", "sh", "-ec", script)
+    tree = yaml.safe_load(Path(found.fleet.inventory).read_text())
+    made = {}
+    for host, faulty in (("faulty", True), ("twin", False)):
+        folder = tmp_path_factory.mktemp(f"whole-{host}")
+        for place in ("clients", "group_vars"):
+            (folder / "inv" / place).mkdir(parents=True)
+        files = _register(found.keys, faulty) | {"hosts.yml": _one_host(tree, host)}
+        with everywhere.standing(faulty) as values:
+            files["group_vars/all.yml"] = values
+            for name, said in files.items():
+                (folder / "inv" / name).write_text(yaml.safe_dump(said, sort_keys=False))
+            answer = _collect(folder)
+        assert "files" in answer, answer
+        report = json.loads((folder / "evidence/reports/access.json").read_text())
+        made[host] = Whole(folder, report, answer)
+    return made
+
+
+def _collect(folder: Path) -> dict[str, Any]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("ANSIBLE_", "RINGFENCE_"))}
+    secret = {
+        "AWS_ACCESS_KEY_ID": embedded.ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": embedded.SECRET_KEY,
+    }  # fmt: skip
+    done = subprocess.run(
+        [PROGRAM, "access", "-i", "inv", "--json"], cwd=folder, env={**kept, **secret},
+        capture_output=True, text=True, timeout=900, check=False,
+    )  # fmt: skip
+    assert done.stdout, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer

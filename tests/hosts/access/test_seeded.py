@@ -11,7 +11,8 @@ import pytest
 
 from ringfence.evidence import Store
 
-from .conftest import Found
+from . import faults
+from .conftest import Found, Whole
 
 pytestmark = pytest.mark.hosts
 
@@ -226,3 +227,69 @@ def test_the_password_of_a_site_is_in_no_process_list(found: Found) -> None:
     assert "mariadb" in seen
     assert "test-only-" not in seen
     assert "joomla\\" not in seen
+
+
+# --- all systems at once: one host, the cloud account, third parties, registries, attestations
+
+
+def test_the_table_has_thirty_faults_and_a_row_for_every_system() -> None:
+    assert len(faults.FAULTS) >= 30
+    assert len({(one.control, one.row) for one in faults.FAULTS}) == len(faults.FAULTS)
+    assert {one.system for one in faults.FAULTS} >= {
+        *("server", "database", "WordPress", "Joomla", "web server", "IAM", "S3", "KMS", "CDN77"),
+        *("Mailchimp", "mySites.guru", "GoDaddy", "registry", "DNS", "attestation"),
+    }
+
+
+@pytest.mark.parametrize("fault", faults.FAULTS, ids=lambda one: f"{one.system}: {one.seeded}")
+def test_each_fault_of_any_system_is_found(wholes: dict[str, Whole], fault: faults.Fault) -> None:
+    found = wholes["faulty"].findings()
+    assert (fault.control, fault.row) in found, sorted(found)
+
+
+def test_and_nothing_else_of_any_system(wholes: dict[str, Whole]) -> None:
+    table = {(one.control, one.row) for one in faults.FAULTS}
+    left = {
+        (control, row): message
+        for (control, row), message in wholes["faulty"].findings().items()
+        if (control, row) not in table
+        and not any(control == one and said in message for one, said in FAULTS)
+    }
+    # A statement is contradicted by each row that shows it wrong; ben's is in the table.
+    wrong = {("access_attestation_contradicted", f"console:cloud {one}")
+             for one in ("root", "uploader")}  # fmt: skip
+    assert set(left) == wrong, left
+    assert set(wholes["faulty"].findings("unknown")) == faults.NOT_TOLD
+
+
+def test_the_clean_twin_of_all_systems_has_not_one_finding(wholes: dict[str, Whole]) -> None:
+    clean = wholes["twin"]
+    assert clean.findings() == {}
+    assert clean.findings("unknown") == {}
+    kinds = {row["system"].partition(":")[0] for row in clean.report["rows"].values()}
+    assert kinds == {"server", "database", "cms", "bucket", "console", "cdn"}
+
+
+@pytest.mark.parametrize(
+    ("host", "more"), [("faulty", {("faulty", "certificates")}), ("twin", set())]
+)
+def test_of_all_systems_everything_was_read_but_what_has_to_be_attested(
+    wholes: dict[str, Whole], host: str, more: set[tuple[str, str]]
+) -> None:
+    gaps = {(one["target"], one["source"]) for one in wholes[host].answer["not_read"]}
+    assert gaps == faults.TO_ATTEST | more
+
+
+@pytest.mark.parametrize("host", ["faulty", "twin"])
+def test_all_systems_are_in_one_collection_of_one_store(
+    wholes: dict[str, Whole], host: str
+) -> None:
+    store = Store(Store.url_in(wholes[host].folder / "evidence"))
+    assert store.verify().ok
+    (collected,) = store.collections()
+    assert wholes[host].answer["collection"] == collected["id"]
+    whole = store.collection()
+    assert whole is not None
+    assert {target["name"] for target in whole["targets"]} == {
+        *(host, "cloud", "domains", "edgeway", "guru", "mailer", "registrar"),
+    }
