@@ -50,7 +50,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         try:
             if work is None:
                 raise SettingsError(f"what: found {what!r}, expected prune, add_password, …")
-            if not sites or len({site["client"] for site in sites}) != 1:
+            if not sites or len({backups.holder(site) for site in sites}) != 1:
                 raise SettingsError("sites: expected the sites of one client")
             return work(sites)
         except (ClientError, BotoCoreError) as error:
@@ -133,8 +133,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def _shred(self, sites: list[dict[str, Any]]) -> dict[str, Any]:
         site = sites[0]
-        if self._task.args.get("confirm") != site["client"]:
-            raise SettingsError(f"confirm: expected {site['client']!r}: nothing was shredded")
+        if self._task.args.get("confirm") != backups.holder(site):
+            expected = backups.holder(site)
+            raise SettingsError(f"confirm: expected {expected!r}: nothing was shredded")
         authority = self._task.args.get("authority") or ""
         with backup_recover.connected(site, authority) as client:
             done = backup_care.shred(
@@ -170,4 +171,4 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
 def _escrow_file(site: dict[str, Any]) -> Path:
     base = Path(os.environ.get("RINGFENCE_EVIDENCE_DIR") or "evidence")
-    return base / "backup-escrow" / f"{site['client']}.age"
+    return base / "backup-escrow" / f"{backups.holder(site).replace('/', '-')}.age"

@@ -43,7 +43,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def _drill(
         self, site: dict[str, Any], known: catalogue.Catalogue, task_vars: dict[str, Any]
     ) -> tuple[dict[str, Any], dict[str, Any] | None]:
-        name, client = f"backup:{backups.name_of(site)}", site["client"]
+        name, client = f"backup:{backups.name_of(site)}", backups.owner(site)
         on = task_vars["inventory_hostname"]
         try:
             result = self._execute_module(
@@ -51,7 +51,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 module_args={
                     "site": {},
                     "opening": backups.opening(site),
-                    "client": client,
+                    "client": site["client"],
                     "site_id": site["id"],
                     "authority": self._task.args.get("authority") or "",
                     "drill": True,

@@ -92,7 +92,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         trouble: str,
         waived: dict[str, Any],
     ) -> dict[str, Any]:
-        name, client = f"backup:{backups.name_of(site)}", site["client"]
+        name, client = f"backup:{backups.name_of(site)}", backups.owner(site)
         asked = {
             "backups_late_after": site.get("backup", {}).get("late_after"),
             "backups_drill_every": site.get("backup", {}).get("drill_every"),
@@ -104,7 +104,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 site,
                 values,
                 newest.get(site["id"]) if isinstance(newest, dict) else None,
-                told.get(client, {}).get(site["id"]),
+                told.get(site["client"], {}).get(site["id"]),
                 backups.drill_record(site),
                 time.time(),
                 troubles,

@@ -38,6 +38,8 @@ def _arguments(given: dict[str, Any]) -> dict[str, Any]:
     site = given["site"]
     name = backups.name_of(site)
     live, into = given.get("over_live") or "", given.get("into") or ""
+    if live and site.get("server"):
+        raise SettingsError("a server's configuration is restored into a folder only")
     if live and live != name:
         raise SettingsError(f"over_live: found {live!r}, expected {name!r}: nothing was restored")
     if bool(live) == bool(into):

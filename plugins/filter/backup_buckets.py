@@ -44,6 +44,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ansible.errors import AnsibleFilterError
+from ansible_collections.ringfence.hosting.plugins.module_utils._backup_host import SERVER
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 # How many days one of each reaches back, at most.
@@ -67,8 +68,8 @@ def backup_buckets(
         one["lock_days"] = max(one["lock_days"], kept + 1, days(backup.get("lock", "0d")))
         clients.setdefault(name, set()).add(str(site.get("client", "")))
     for name, owners in clients.items():
-        # A bucket of several clients is in no client's report.
-        if len(owners) == 1:
+        # A bucket of several clients, or of the agency itself, is in no client's report.
+        if len(owners) == 1 and owners != {SERVER}:
             by_site[name]["client"] = owners.pop()
     found = [{**by_site.pop(one["name"], {}), **one} for one in declared]
     return found + list(by_site.values())

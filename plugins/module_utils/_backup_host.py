@@ -31,6 +31,8 @@ SETTINGS = "/etc/ringfence/backup"
 STATE = "/var/lib/ringfence/backup"
 CACHE = "/var/cache/ringfence/restic"
 DUMP, MANIFEST = "database.sql", "manifest.json"
+# The client of what belongs to a server and not to a site; no client can have this id.
+SERVER = "_server"
 
 _SITE_TAG = "site="
 _HOURS = 3600
@@ -38,6 +40,16 @@ _LOCK_WAIT = "10m"
 _HASH_BLOCK = 1 << 20
 _SHOWN = 5
 NO_REPOSITORY = 10
+# What a server's configuration is told by beside its files: file -> command, where there is such.
+_DESCRIBED = {
+    "packages.txt": [
+        "dpkg-query",
+        "--show",
+        "--showformat=${Package}:${Architecture} ${Version} ${db:Status-Abbrev}\\n",
+    ],
+    "packages-manual.txt": ["apt-mark", "showmanual"],
+    "nftables.nft": ["nft", "list", "ruleset"],
+}
 _CODES = {
     NO_REPOSITORY: "there is no repository in this bucket",
     11: "the repository is locked by another run",
@@ -519,9 +531,11 @@ def _site(
 def back_up(
     repository: Repository, client: str, one: Mapping[str, Any], host: str
 ) -> dict[str, Any]:
-    """One snapshot of one site: files, dump and manifest."""
+    """One snapshot of one site: files, dump and manifest; of a server what tells its state."""
     spool = os.path.join(STATE, "spool", client, one["site"])
     os.makedirs(spool, mode=0o700, exist_ok=True)
+    more = [path for path in one.get("optional", []) if os.path.lexists(path)]
+    paths = [*one["paths"], *more]
     absent = [path for path in one["paths"] if not os.path.lexists(path)]
     if absent:
         raise BackupError(f"not there: {', '.join(absent[:_SHOWN])}")
@@ -529,14 +543,16 @@ def back_up(
     with contextlib.suppress(FileNotFoundError):
         os.unlink(os.path.join(spool, DUMP))
     counted = dump(database, os.path.join(spool, DUMP)) if database else {}
+    told_by = describe(spool) if one.get("server") else {}
     manifest_file = os.path.join(spool, MANIFEST)
-    files = inventory(one["paths"], one["exclude"], _files_of(manifest_file))
+    files = inventory(paths, one["exclude"], _files_of(manifest_file))
     manifest = {
         "client": client,
         "site": one["site"],
         "made": time.time(),
-        "paths": one["paths"],
+        "paths": paths,
         "files": files,
+        "described": told_by,
         "database": {**counted, "name": database["name"]} if database else None,
     }
     _write(manifest_file, json.dumps(manifest))
@@ -544,7 +560,7 @@ def back_up(
     _write(exclude, "".join(f"{pattern}\n" for pattern in one["exclude"]))
     arguments = ["backup", "--json", "--quiet", f"--host={host or os.uname().nodename}"]
     arguments += [f"--tag={_SITE_TAG}{one['site']}", f"--retry-lock={_LOCK_WAIT}"]
-    arguments += [f"--exclude-file={exclude}", "--", *one["paths"], spool]
+    arguments += [f"--exclude-file={exclude}", "--", *paths, spool]
     said = restic(repository, *arguments)
     summary = json.loads(said.strip().splitlines()[-1])
     tables = counted.get("tables", {})
@@ -557,6 +573,23 @@ def back_up(
         "rows": sum(tables.values()),
         "unsafe_tables": counted.get("unsafe", []),
     }
+
+
+def describe(folder: str) -> dict[str, str]:
+    """Write into `folder` what a server's files do not say: file name -> SHA-256.
+
+    A program that the server does not have has nothing to say; one that fails is an error.
+    """
+    found = {}
+    for name, command in _DESCRIBED.items():
+        target = os.path.join(folder, name)
+        if shutil.which(command[0]) is None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(target)
+            continue
+        _write(target, _must(command))
+        found[name] = _hash(target)
+    return found
 
 
 def _files_of(path: str) -> dict[str, Any]:
@@ -606,6 +639,7 @@ def prove(folder: str, client: str, site: str, scratch: str) -> dict[str, Any]:
         raise BackupError("the backup has no manifest to compare with") from None
     found: dict[str, Any] = {"made": manifest["made"]}
     found["files"] = compare(manifest["files"], folder)
+    _compare_described(manifest.get("described", {}), spool, found["files"])
     found["database"] = None
     if manifest["database"]:
         wanted = manifest["database"]["tables"]
@@ -623,6 +657,18 @@ def prove(folder: str, client: str, site: str, scratch: str) -> dict[str, Any]:
             "wrong": wrong,
         }
     return found
+
+
+def _compare_described(wanted: Mapping[str, str], spool: str, found: dict[str, Any]) -> None:
+    """Add to what `compare` found what was restored of `describe`."""
+    for name, digest in wanted.items():
+        path = os.path.join(spool, name)
+        if not os.path.isfile(path):
+            found["missing"].append(name)
+        elif _hash(path) != digest:
+            found["different"].append(name)
+        else:
+            found["matched"] += 1
 
 
 @contextlib.contextmanager

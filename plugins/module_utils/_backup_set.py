@@ -24,6 +24,7 @@ UNITS = "/etc/systemd/system"
 SERVICE, TIMER = "ringfence-backup@.service", "ringfence-backup-{client}.timer"
 MINIMUM = (0, 18)
 AUTHORITY = "authority.pem"
+SERVER_PART = f"ringfence-backup@{_backup_host.SERVER}.service.d/server.conf"
 
 _HEADER = "# Written by Ringfence; the next run puts it back.\n"
 # The unit reads everything, so that it can back it up; it writes its own folders and nothing else.
@@ -58,6 +59,14 @@ MemoryDenyWriteExecute=yes
 SystemCallArchitectures=native
 SystemCallFilter=@system-service
 SystemCallErrorNumber=EPERM
+"""
+# The rules of the firewall are asked of the kernel, which takes a right and a socket more.
+_SERVER_SERVICE = f"""{_HEADER}[Unit]
+Description=Backup of the configuration of this server
+
+[Service]
+CapabilityBoundingSet=CAP_NET_ADMIN
+RestrictAddressFamilies=AF_NETLINK
 """
 
 
@@ -99,6 +108,8 @@ def wanted(jobs: list[dict[str, Any]]) -> Wanted:
                     "site": site["site"],
                     "paths": site["paths"],
                     "exclude": site.get("exclude") or [],
+                    "optional": site.get("optional") or [],
+                    "server": bool(site.get("server")),
                     "database": database,
                 }
             )
@@ -108,6 +119,8 @@ def wanted(jobs: list[dict[str, Any]]) -> Wanted:
         files |= private
         secret |= set(private)
         files[f"{UNITS}/{TIMER.format(client=job['client'])}"] = timer(job["client"], job["every"])
+        if job["client"] == _backup_host.SERVER:
+            files[f"{UNITS}/{SERVER_PART}"] = _SERVER_SERVICE
     timers = tuple(TIMER.format(client=job["client"]) for job in jobs)
     return Wanted(files, frozenset(secret), timers)
 
@@ -121,8 +134,10 @@ def _defaults(database: Mapping[str, Any]) -> str:
 def timer(client: str, every: int) -> str:
     """A timer that starts the client's backup each `every` seconds, never all hosts at once."""
     jitter = max(60, every // 12)
+    own = client == _backup_host.SERVER
+    what = "the configuration of this server" if own else f"the sites of client {client}"
     return (
-        f"{_HEADER}[Unit]\nDescription=Backup of the sites of client {client}, by the clock\n\n"
+        f"{_HEADER}[Unit]\nDescription=Backup of {what}, by the clock\n\n"
         f"[Timer]\nUnit=ringfence-backup@{client}.service\nOnActiveSec={jitter}s\n"
         f"OnUnitInactiveSec={every - jitter}s\nRandomizedDelaySec={jitter}s\nAccuracySec=1min\n\n"
         "[Install]\nWantedBy=timers.target\n"
@@ -153,7 +168,7 @@ def changes(host: Host, asked: Wanted, *, trial: bool = False) -> Changes:
     if asked.timers and not trial:
         _require_restic(host)
     write = {path: text for path, text in asked.files.items() if host.text(path) != text}
-    old = host.glob(f"{UNITS}/{TIMER.format(client='*')}")
+    old = host.glob(f"{UNITS}/{TIMER.format(client='*')}") + host.glob(f"{UNITS}/{SERVER_PART}")
     old += [
         f"{_backup_host.SETTINGS}/{client}/{name}"
         for client in host.names(_backup_host.SETTINGS)
@@ -161,7 +176,7 @@ def changes(host: Host, asked: Wanted, *, trial: bool = False) -> Changes:
     ]
     remove = [path for path in old if path not in asked.files]
     enable = [name for name in asked.timers if not _is_on(host, name)]
-    gone = [os.path.basename(path) for path in remove if path.startswith(UNITS)]
+    gone = [os.path.basename(path) for path in remove if path.endswith(".timer")]
     return Changes(write, remove, enable, gone)
 
 
@@ -190,6 +205,9 @@ def carry_out(host: Host, asked: Wanted, todo: Changes) -> None:
         os.unlink(host.real(path))
     for folder in {os.path.dirname(path) for path in asked.files if "/backup/" in path}:
         os.makedirs(host.real(folder), mode=0o700, exist_ok=True)
+    part = host.real(os.path.dirname(f"{UNITS}/{SERVER_PART}"))
+    if os.path.isdir(part) and not os.listdir(part):
+        os.rmdir(part)
     os.makedirs(host.real(_backup_host.SETTINGS), mode=0o700, exist_ok=True)
     os.chmod(host.real(_backup_host.SETTINGS), 0o700)
     for path, text in todo.write.items():

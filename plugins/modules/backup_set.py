@@ -13,6 +13,8 @@ description:
   - Sets up a systemd timer for each client with sites on the host, by which restic takes site files and a
     consistent dump of the database into the client's repository, with a manifest to prove a restore by.
   - Passwords and keys are files that only root can read. They are in no argument, environment or diff.
+  - The configuration of the host itself is one more such job, into a repository of the agency; the filter
+    P(ringfence.hosting.server_backups#filter) makes it.
   - Clients that are no longer named lose their timer, and their keys on this host.
   - Needs restic 0.18 or newer on the host; the role P(ringfence.hosting.backup#role) installs it.
 author:
@@ -88,6 +90,15 @@ options:
             type: list
             elements: str
             default: []
+          optional:
+            description: What is backed up too where it is there.
+            type: list
+            elements: str
+            default: []
+          server:
+            description: It is no site but the configuration of the host.
+            type: bool
+            default: false
           database:
             description: The database.
             type: dict
@@ -147,6 +158,8 @@ _SITE = {
     "site": _TEXT,
     "paths": {"type": "list", "elements": "str", "required": True},
     "exclude": {"type": "list", "elements": "str", "default": []},
+    "optional": {"type": "list", "elements": "str", "default": []},
+    "server": {"type": "bool", "default": False},
     "database": {"type": "dict", "options": _DATABASE},
 }
 _JOB = {

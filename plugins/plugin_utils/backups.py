@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import json
 import os
 import re
@@ -13,11 +15,29 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.ringfence.hosting.plugins.module_utils import _control as c
-from ansible_collections.ringfence.hosting.plugins.module_utils._backup_host import told
+from ansible_collections.ringfence.hosting.plugins.module_utils._backup_host import SERVER, told
 from ansible_collections.ringfence.hosting.plugins.plugin_utils.register_order import seconds
 
 _NEEDED = ("bucket", "password", "writer")
 _SHOWN = 5
+_SERVER_FOLDER = "_servers"
+_SERVER_ROOT = "/etc"
+_SERVER_OPTIONAL = ("/usr/local/bin", "/usr/local/etc", "/usr/local/sbin", "/var/spool/cron")
+# The passwords of clients: whoever opens the agency's repository must not open theirs as well.
+_SERVER_EXCLUDE = ("/etc/ringfence/backup",)
+_SERVER_DEFAULTS: Mapping[str, Any] = {
+    "every": "24h",
+    "late_after": "36h",
+    "drill_every": "26w",
+    "keep": {"daily": 14, "weekly": 8, "monthly": 12},
+}
+_SERVER_KEYS = frozenset(
+    (
+        *("enabled", "bucket", "region", "endpoint", "password", "next", "writer", "keeper"),
+        *("every", "late_after", "drill_every", "keep", "lock", "escrow", "include", "exclude"),
+    )
+)
+_HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # Local time, or with a zone: what --at takes.
 _AT = "a time such as 2026-11-26T14:00 or 2026-11-26T14:00+01:00"
 
@@ -74,6 +94,44 @@ def name_of(site: Mapping[str, Any]) -> str:
     return f"{site['client']}/{site['id']}"
 
 
+def owner(site: Mapping[str, Any]) -> str | None:
+    """The client whose backup it is; None where it is the agency's own."""
+    return None if site["client"] == SERVER else str(site["client"])
+
+
+def holder(site: Mapping[str, Any]) -> str:
+    """Whose repository it is: a client's id, or _server/HOST."""
+    return name_of(site) if site["client"] == SERVER else str(site["client"])
+
+
+def server(settings: Mapping[str, Any], host: str) -> list[dict[str, Any]]:
+    """The configuration of a host, as a site is given: none where `settings` are empty.
+
+    Each host has a repository and a password of its own, so that one that was broken into opens no
+    other's. Raises SettingsError for what cannot be meant.
+    """
+    if not settings:
+        return []
+    strange = sorted(set(settings) - _SERVER_KEYS)
+    if strange:
+        raise SettingsError(f"backup_server: there is no {strange[0]}")
+    if not _HOST_NAME.fullmatch(host):
+        raise SettingsError(f"backup_server: {host!r} cannot be the name of a folder")
+    backup = {**_SERVER_DEFAULTS, **settings, "repository": f"{_SERVER_FOLDER}/{host}"}
+    for holder in (backup, backup.get("next") or {}):
+        if holder.get("password"):
+            derived = {"password": server_password(str(holder["password"]), host)}
+            backup |= derived if holder is backup else {"next": derived}
+    backup["exclude"] = [*_SERVER_EXCLUDE, *backup.get("exclude", [])]
+    site = {"client": SERVER, "id": host, "server": True, "root": _SERVER_ROOT}
+    return [{**site, "optional": list(_SERVER_OPTIONAL), "backup": backup}]
+
+
+def server_password(secret: str, host: str) -> str:
+    """The password of a host's own repository: HMAC-SHA256 of its name, in hexadecimal."""
+    return hmac.new(secret.encode(), host.encode(), hashlib.sha256).hexdigest()
+
+
 def jobs(sites: Iterable[Mapping[str, Any]], host: str) -> list[dict[str, Any]]:
     """A job for each client of a host, as the module backup_set takes it.
 
@@ -124,6 +182,7 @@ def _site(site: Mapping[str, Any]) -> dict[str, Any]:
         "paths": list(dict.fromkeys([site["root"], *backup.get("include", [])])),
         "exclude": list(backup.get("exclude", [])),
         "database": given,
+        **({"server": True, "optional": site["optional"]} if site.get("server") else {}),
     }
 
 

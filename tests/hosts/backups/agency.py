@@ -20,10 +20,20 @@ SITES = {"web1": [("acme", "shop"), ("zoo", "plain")], "web2": [("acme", "blog")
 
 
 class Agency:
-    """What the tests share; `said` is all that any playbook printed."""
+    """What the tests share; `said` is all that any playbook printed.
 
-    def __init__(self, servers: Servers, s3: Gateway, folder: Path) -> None:
-        self.servers, self.s3, self.folder = servers, s3, folder
+    `server`: where the configuration of each host is backed up, as the inventory says it.
+    """
+
+    def __init__(
+        self,
+        servers: Servers,
+        s3: Gateway,
+        folder: Path,
+        of: dict[str, list[tuple[str, str]]] | None = None,
+    ) -> None:
+        self.servers, self.s3, self.folder, self.of = servers, s3, folder, of or SITES
+        self.server: dict[str, Any] = {}
         self.said = ""
         self.settings: dict[str, Any] = {"password": PASSWORD}
         self.more_secrets: list[str] = []
@@ -37,7 +47,10 @@ class Agency:
     def play(self, name: str, *options: str, **backup: Any) -> Done:
         """Run a playbook with the register's settings, of which `backup` replaces some."""
         inventory = self.folder / "sites.yml"
-        hosts = {host: {"ringfence_sites": self.sites(host, **backup)} for host in SITES}
+        hosts = {
+            host: {"ringfence_sites": self.sites(host, **backup), "backup_server": self.server}
+            for host in self.of
+        }
         inventory.write_text(json.dumps({"all": {"hosts": hosts}}))
         done = play(self.servers, name, "-i", str(inventory), *options, evidence_in=self.evidence)
         self.said += done.output
@@ -69,8 +82,7 @@ class Agency:
                     "bucket": BUCKET,
                     "endpoint": self.s3.url,
                     "region": "eu-west-1",
-                    "writer": _key(self.writer),
-                    "keeper": _key(self.owner),
+                    **self.keys(),
                     "every": "6h",
                     "late_after": "12h",
                     "drill_every": "4w",
@@ -79,8 +91,12 @@ class Agency:
                     **backup,
                 },
             }
-            for client, site in SITES[host]
+            for client, site in self.of[host]
         ]
+
+    def keys(self) -> dict[str, dict[str, str]]:
+        """Who writes and who keeps, as the register says it."""
+        return {"writer": _key(self.writer), "keeper": _key(self.owner)}
 
     def findings(self, site: str) -> dict[str, dict[str, Any]]:
         """Control -> result of a site in the newest run; a pass has nothing but its status."""

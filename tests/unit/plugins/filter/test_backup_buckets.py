@@ -65,3 +65,10 @@ def test_what_is_declared_by_hand_stands() -> None:
         declared[0],
         {"name": "b", "lock_days": 400, "oldest_snapshot_days": 3, "client": "acme"},
     ]
+
+
+def test_a_bucket_of_the_agency_is_in_no_clients_report() -> None:
+    found = filters.backup_buckets(
+        [], [site("_server", bucket="a"), site("_server", bucket="b"), site("acme", bucket="b")]
+    )
+    assert [one.get("client") for one in found] == [None, None]

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.ringfence.hosting.plugins.module_utils import _backup_host as backup
@@ -153,3 +155,40 @@ def test_secrets_are_in_files_of_ones_own_and_in_no_environment() -> None:
             assert os.stat(path).st_mode & 0o777 == 0o600
         assert "the-secret" in Path(found.key_file).read_text()
     assert not Path(found.password_file).exists()
+
+
+def _programs(folder: Path, **scripts: str) -> None:
+    for name, script in scripts.items():
+        path = folder / name.replace("_", "-")
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+
+def test_a_server_is_told_by_its_packages_and_rules_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs, spool = tmp_path / "bin", tmp_path / "spool"
+    programs.mkdir()
+    spool.mkdir()
+    (spool / "nftables.nft").write_text("of a firewall that is gone")
+    _programs(programs, dpkg_query="echo nginx:amd64 1.22 ii", apt_mark="echo nginx")
+    monkeypatch.setenv("PATH", str(programs))
+    found = backup.describe(str(spool))
+    assert set(found) == {"packages.txt", "packages-manual.txt"} == set(os.listdir(spool))
+    assert (spool / "packages.txt").read_text() == "nginx:amd64 1.22 ii\n"
+    _programs(programs, nft="echo Operation not permitted >&2; exit 1")
+    with pytest.raises(backup.BackupError, match="nft: Operation not permitted"):
+        backup.describe(str(spool))
+
+
+def test_what_tells_a_server_is_proven_too(tmp_path: Path) -> None:
+    (tmp_path / "packages.txt").write_text("as it was")
+    same = hashlib.sha256(b"as it was").hexdigest()
+    wanted = {"packages.txt": same, "nftables.nft": same}
+    found: dict[str, Any] = {"matched": 1, "missing": [], "different": []}
+    backup._compare_described(wanted, str(tmp_path), found)
+    assert found == {"matched": 2, "missing": ["nftables.nft"], "different": []}
+    (tmp_path / "nftables.nft").write_text("other rules")
+    found = {"matched": 0, "missing": [], "different": []}
+    backup._compare_described(wanted, str(tmp_path), found)
+    assert found == {"matched": 1, "missing": [], "different": ["nftables.nft"]}

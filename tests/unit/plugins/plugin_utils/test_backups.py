@@ -134,3 +134,48 @@ def test_a_moment_is_read_or_refused() -> None:
     assert backups.moment("1970-01-01T00:01:00Z") == 60.0
     with pytest.raises(backups.SettingsError, match="expected a time such as"):
         backups.moment("yesterday")
+
+
+_AGENCY = {"bucket": "agency", "password": "p", "writer": {"key": "A", "secret": "s"}}
+
+
+def test_a_server_is_backed_up_into_a_repository_of_its_own() -> None:
+    one, two = (backups.server(_AGENCY, host)[0] for host in ("web1", "web2"))
+    (job,) = backups.jobs([_SITE, one], "web1")[1:]
+    assert job["repository"].endswith("/agency/_servers/web1")
+    assert (job["client"], job["every"], job["sites"][0]["paths"]) == ("_server", 86400, ["/etc"])
+    # From: printf web1 | openssl dgst -sha256 -hmac p
+    assert job["password"] == "649eb7f1456fdaadca6bf42961765a117f35a1e3384e29da186d0ed6ea1fe86a"
+    assert two["backup"]["password"] != job["password"]
+    assert [backups.owner(site) for site in (one, _SITE)] == [None, "acme"]
+    assert [backups.holder(site) for site in (one, _SITE)] == ["_server/web1", "acme"]
+
+
+def test_a_server_does_not_hand_the_passwords_of_clients_to_the_agency() -> None:
+    (site,) = backups.server({**_AGENCY, "exclude": ["*.bak"]}, "web1")
+    assert site["backup"]["exclude"] == ["/etc/ringfence/backup", "*.bak"]
+
+
+def test_the_next_password_of_a_server_is_its_own_too() -> None:
+    (site,) = backups.server({**_AGENCY, "next": {"password": "p"}}, "web1")
+    assert site["backup"]["next"]["password"] == site["backup"]["password"] != "p"
+
+
+def test_a_server_without_settings_has_no_backup_and_one_without_a_bucket_fails() -> None:
+    assert backups.server({}, "web1") == []
+    (site,) = backups.server({"every": "6h"}, "web1")
+    assert _judged(site=site)["backups_configured"]["status"] == "fail"
+
+
+@pytest.mark.parametrize(
+    ("settings", "host", "words"),
+    [
+        ({**_AGENCY, "buket": "x"}, "web1", "there is no buket"),
+        (_AGENCY, "../web1", "cannot be the name of a folder"),
+    ],
+)
+def test_settings_of_a_server_that_cannot_be_meant_are_refused(
+    settings: dict[str, Any], host: str, words: str
+) -> None:
+    with pytest.raises(backups.SettingsError, match=words):
+        backups.server(settings, host)
