@@ -50,8 +50,10 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         try:
             if work is None:
                 raise SettingsError(f"what: found {what!r}, expected prune, add_password, …")
-            if not sites or len({backups.holder(site) for site in sites}) != 1:
+            if what != "prune" and len({backups.holder(site) for site in sites}) != 1:
                 raise SettingsError("sites: expected the sites of one client")
+            if not sites:
+                raise SettingsError("sites: there are none")
             return work(sites)
         except (ClientError, BotoCoreError) as error:
             raise AnsibleActionFail(f"S3: {error}") from None
@@ -66,11 +68,23 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         )
 
     def _prune(self, sites: list[dict[str, Any]]) -> dict[str, Any]:
+        """Each repository; one that cannot be pruned stops no other."""
+        pruned: dict[str, int] = {}
+        troubles = []
+        for holder, own in backups.by_repository(sites).items():
+            try:
+                pruned |= self._prune_one(own)
+            except (SettingsError, BackupError, OSError) as error:
+                troubles.append(f"{holder}: {error}")
+        found = {"changed": any(pruned.values()), "pruned": pruned}
+        return {**found, "failed": True, "msg": "; ".join(troubles)} if troubles else found
+
+    def _prune_one(self, sites: list[dict[str, Any]]) -> dict[str, int]:
         keep = {site["id"]: site["backup"].get("keep", {}) for site in sites}
         run = backup_care.bound(restic_program.program())
         with tempfile.TemporaryDirectory() as cache, self._opened(sites[0], cache) as repository:
             gone = backup_care.prune(run, repository, keep, check=self._task.check_mode)
-        return {"changed": any(gone.values()), "pruned": gone}
+        return {backups.name_of(site): gone[site["id"]] for site in sites}
 
     def _add_password(self, sites: list[dict[str, Any]]) -> dict[str, Any]:
         coming = sites[0]["backup"].get("next", {}).get("password")

@@ -67,6 +67,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             return targets.unread(name, "backup", str(error), client=client), None
         if result.get("failed"):
             why = f"cannot be restored: {result.get('msg')}"
+            backups.keep_drill(site, backups.drill_failed(site, why, on))
             return targets.unread(name, "backup", why, client=client), None
         drill = backups.drill_result(
             site, result["proof"], result["snapshot"], result["seconds"], on

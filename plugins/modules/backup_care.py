@@ -15,7 +15,7 @@ author:
   - The Ringfence developers (@ringfence)
 options:
   sites:
-    description: The sites of one client, as the inventory plugin gives them in C(ringfence_sites).
+    description: The sites of one client, or for V(prune) of any, as the inventory plugin gives them in C(ringfence_sites).
     type: list
     elements: dict
     required: true
@@ -79,7 +79,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 pruned:
-  description: Site -> how many backups went.
+  description: CLIENT/SITE -> how many backups went.
   returned: for prune
   type: dict
 dropped:

@@ -20,6 +20,7 @@ from ansible_collections.ringfence.hosting.plugins.plugin_utils.register_order i
 
 _NEEDED = ("bucket", "password", "writer")
 _SHOWN = 5
+_CLOCKS_DIFFER = 600
 _SERVER_FOLDER = "_servers"
 _SERVER_ROOT = "/etc"
 _SERVER_OPTIONAL = ("/usr/local/bin", "/usr/local/etc", "/usr/local/sbin", "/var/spool/cron")
@@ -102,6 +103,15 @@ def owner(site: Mapping[str, Any]) -> str | None:
 def holder(site: Mapping[str, Any]) -> str:
     """Whose repository it is: a client's id, or _server/HOST."""
     return name_of(site) if site["client"] == SERVER else str(site["client"])
+
+
+def by_repository(sites: Iterable[Mapping[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    """Sites by whose repository they are in; those that are not backed up are left out."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for site in sites:
+        if enabled(site) and not missing(site):
+            found.setdefault(holder(site), []).append(dict(site))
+    return found
 
 
 def server(settings: Mapping[str, Any], host: str) -> list[dict[str, Any]]:
@@ -242,7 +252,7 @@ def _recent(late: str, newest: float | None, now: float, trouble: str | None) ->
         return _finding(name, c.FAIL, expected=late, message="the repository holds no backup of it")
     age = now - newest
     observed = f"{age / 3600:.1f} h old, of {told(newest)}"
-    if age < -600:
+    if age < -_CLOCKS_DIFFER:
         said = "the newest backup is from the future: a clock is off"
         return _finding(name, c.FAIL, expected=late, observed=observed, message=said)
     if age > seconds(late):
@@ -288,6 +298,9 @@ def drilled(every: str, drill: Mapping[str, Any] | None, now: float) -> dict[str
     if drill is None:
         return _finding(name, c.FAIL, expected=every, message="a restore was never tried")
     observed = drill_told(drill)
+    if drill["at"] - now > _CLOCKS_DIFFER:
+        said = f"the last tried restore is from the future, a clock is off: {told(drill['at'])}"
+        return _finding(name, c.FAIL, expected=every, observed=observed, message=said)
     if drill["wrong"]:
         said = f"the last restore was not what was backed up: {'; '.join(drill['wrong'][:_SHOWN])}"
         return _finding(name, c.FAIL, expected=every, observed=observed, message=said)
@@ -328,6 +341,13 @@ def drill_result(
         "rows": (database or {}).get("rows", 0),
         "wrong": wrong,
     }
+
+
+def drill_failed(site: Mapping[str, Any], why: str, on: str) -> dict[str, Any]:
+    """A tried restore of which nothing came: the last word, whatever an earlier one proved."""
+    numbers = dict.fromkeys(("matched", "moved_on", "tables", "rows"), 0)
+    times = {"at": time.time(), "recovery_time": 0.0, "recovery_point": 0.0}
+    return {"site": name_of(site), "on": on, "snapshot": "", **times, **numbers, "wrong": [why]}
 
 
 def drill_told(drill: Mapping[str, Any]) -> str:

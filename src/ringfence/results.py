@@ -28,6 +28,7 @@ _ANSWERS = (
     "backup_drill",
     "backup_restore",
     "backup_recover",
+    "backup_care",
     "vendor_access",
     "offboard",
     "aws_offboard",

@@ -880,3 +880,128 @@ def review_close(
 
     desk = _review.Desk(inventory, evidence_dir, store, client, signing_key)
     return _review.close(desk, which, abandon, json)
+
+
+@app.command()
+@o.for_hosts
+def prune(
+    target: Target,
+    check: Annotated[
+        bool, typer.Option("--check", metavar=" ", help="Only say what would go.")
+    ] = False,
+    *,
+    show_command: bool,
+    json: bool,
+) -> int:
+    """Remove the backups that `keep` of the register no longer keeps, from the controller."""
+    from ringfence.cli import _backups
+
+    return _backups.prune(target, check, json, show_command)
+
+
+@app.command(name="backup-keys")
+@o.for_hosts
+def backup_keys(
+    target: Target,
+    client_id: Annotated[
+        str, typer.Argument(metavar="CLIENT", help="Whose repository; of a host: _server/HOST.")
+    ],
+    action: Annotated[
+        str,
+        typer.Argument(
+            metavar="ACTION",
+            help="add-password, drop-passwords, escrow, copy (after a new master key) or shred.",
+        ),
+    ],
+    old_repository: Annotated[
+        str,
+        typer.Option(
+            "--old-repository",
+            metavar="NAME",
+            show_default=False,
+            help="For copy: the folder in the bucket to copy from.",
+        ),
+    ] = "",
+    old_password_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--old-password-file",
+            metavar="FILE",
+            help="For copy: its password alone, best encrypted with ansible-vault.",
+        ),
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", metavar=" ", help="Only say what would be done.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", metavar=" ", help="Do not ask.")] = False,
+    *,
+    show_command: bool,
+    json: bool,
+) -> int:
+    """Change who can open a client's backups: says what it would do, then asks."""
+    from ringfence.cli import _backup_keys
+
+    wish = _backup_keys.Wish(client_id, action, old_repository, old_password_file, check, yes)
+    return _backup_keys.backup_keys(target, wish, json, show_command)
+
+
+@app.command()
+def schedule(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[FOLDER]",
+            help="Write the units there, such as /etc/systemd/system. Default: show them.",
+        ),
+    ] = None,
+    backups_at: Annotated[
+        str,
+        typer.Option(
+            "--backups",
+            metavar="CALENDAR",
+            show_default=False,
+            help="When backups are judged. Default: daily at 6.",
+        ),
+    ] = "*-*-* 06:00",
+    drill_at: Annotated[
+        str,
+        typer.Option(
+            "--drill",
+            metavar="CALENDAR",
+            show_default=False,
+            help="When restores are tried. Default: Sundays at 3.",
+        ),
+    ] = "Sun 03:00",
+    prune_at: Annotated[
+        str,
+        typer.Option(
+            "--prune",
+            metavar="CALENDAR",
+            show_default=False,
+            help="When old backups go. Default: Saturdays at 3.",
+        ),
+    ] = "Sat 03:00",
+    user: Annotated[
+        str,
+        typer.Option(
+            "--user",
+            metavar="NAME",
+            show_default=False,
+            help="Who runs it on this machine. Default: you.",
+        ),
+    ] = "",
+    inventory: o.Inventory = None,
+    vault_password_file: o.VaultPasswordFile = None,
+    evidence_dir: o.EvidenceDir = None,
+    json: o.Json = False,
+) -> int:
+    """Write systemd timers for this controller, that judge, try and prune backups by the clock."""
+    from ringfence.cli import _schedule
+
+    target = Target(
+        inventory=inventory or [],
+        vault_password_files=vault_password_file or [],
+        evidence_dir=evidence_dir,
+    )
+    wish = _schedule.Wish(drill_at, prune_at, backups_at, user, folder)
+    return _schedule.schedule(target, wish, json)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`ringfence backups`, `drill`, `restore` and `recover`."""
+"""`ringfence backups`, `drill`, `restore`, `recover` and `prune`."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from ringfence.cli._options import Target
 from ringfence.cli._playbook import Outcome, run
 from ringfence.cli._progress import Progress
 from ringfence.cli._runs import closing, command, troubles
-from ringfence.errors import BadInputError
-from ringfence.results import CLEAN, FINDINGS, NOT_CHECKED, printable
+from ringfence.errors import BadInputError, NotCheckedError
+from ringfence.results import CLEAN, FINDINGS, NOT_CHECKED, HostResult, printable
+from ringfence.runner import Job
 
 _ROWS = "ringfence_targets"
 _TROUBLE = ("unreachable", "error")
@@ -93,11 +94,8 @@ def recover(target: Target, client: str, check: bool, as_json: bool, show: bool)
     context = Context(target)
     variables = {"recover_client": client}
     if show:
-        return command(context.job("backup_recover", variables, check=check), as_json)
-    job = context.job("backup_recover", variables, credentials=context.credentials, check=check)
-    with Progress("Recover", 1, out.notes(), as_json) as progress:
-        result = run(job, ["localhost"], progress)
-    host = result.results.hosts["localhost"]
+        return command(for_controller(context, "backup_recover", variables, check), as_json)
+    host = asked_controller(context, "backup_recover", variables, "Recover", as_json, check=check)
     if host.state != "ok":
         raise BadInputError(printable(host.message))
     answer = host.answer
@@ -117,6 +115,54 @@ def recover(target: Target, client: str, check: bool, as_json: bool, show: bool)
     )
     out.paragraph(out.console(), Text(text, style="bold"))
     return code
+
+
+def prune(target: Target, check: bool, as_json: bool, show: bool) -> int:
+    """Remove the backups that are no longer kept, of the target's clients or of all."""
+    context = Context(target)
+    for name, given in (("--limit", target.limit), ("--host", target.hosts)):
+        if given:
+            raise BadInputError(f"{name}: pruning is by client, expected --client or nothing")
+    variables: dict[str, Any] = {"backup_clients": target.clients} if target.clients else {}
+    if show:
+        return command(for_controller(context, "backup_prune", variables, check), as_json)
+    host = asked_controller(context, "backup_prune", variables, "Prune", as_json, check=check)
+    if host.failed or host.state != "ok":
+        raise NotCheckedError(printable(host.message))
+    gone: dict[str, int] = host.answer.get("pruned", {})
+    if not gone:
+        raise NotCheckedError("there is no repository to prune: the register names no bucket")
+    if as_json:
+        out.print_json({"exit_code": CLEAN, "changed": not check, "pruned": gone})
+        return CLEAN
+    for name, number in sorted(gone.items()):
+        out.console().print(Text(f"{printable(name)}  {out.count(number, 'backup')}"))
+    verb = "would go" if check else "gone"
+    said = f"{out.count(sum(gone.values()), 'backup')} of {out.count(len(gone), 'site')} {verb}"
+    out.paragraph(out.console(), Text(said, style="bold green"))
+    return CLEAN
+
+
+def for_controller(
+    context: Context, playbook: str, variables: dict[str, Any], check: bool, **more: Any
+) -> Job:
+    """A job that no choice of hosts keeps from the controller."""
+    return replace(context.job(playbook, variables, check=check, **more), limit=None)
+
+
+def asked_controller(
+    context: Context,
+    playbook: str,
+    variables: dict[str, Any],
+    title: str,
+    quiet: bool,
+    *,
+    check: bool,
+) -> HostResult:
+    """What the controller itself answered."""
+    job = for_controller(context, playbook, variables, check, credentials=context.credentials)
+    with Progress(title, 1, out.notes(), quiet) as progress:
+        return run(job, ["localhost"], progress).results.hosts["localhost"]
 
 
 def _asked(

@@ -72,6 +72,13 @@ def test_all_is_well() -> None:
         ({"drill": None}, "backups_drilled", "fail", "never tried"),
         ({"drill": {**_DRILL, "wrong": ["missing: /x"]}}, "backups_drilled", "fail", "missing: /x"),
         ({"drill": {**_DRILL, "at": _NOW - 5 * 7 * 86400}}, "backups_drilled", "fail", "too old"),
+        ({"drill": {**_DRILL, "at": _NOW + 3600}}, "backups_drilled", "fail", "future"),
+        (
+            {"drill": {**backups.drill_failed(_SITE, "cannot be restored: x", "web1"), "at": _NOW}},
+            "backups_drilled",
+            "fail",
+            "cannot be restored: x",
+        ),
         ({"site": {**_SITE, "backup": {}}}, "backups_configured", "fail", "backup.bucket"),
         (
             {"site": {**_SITE, "backup": {"enabled": False}}},
@@ -179,3 +186,18 @@ def test_settings_of_a_server_that_cannot_be_meant_are_refused(
 ) -> None:
     with pytest.raises(backups.SettingsError, match=words):
         backups.server(settings, host)
+
+
+def test_sites_are_pruned_by_repository_and_only_where_there_is_one() -> None:
+    sites = [
+        _SITE,
+        {**_SITE, "id": "blog"},
+        {**_SITE, "client": "zoo", "backup": {}},
+        {**_SITE, "client": "off", "backup": {**_BACKUP, "enabled": False}},
+        *backups.server(_AGENCY, "web1"),
+    ]
+    found = backups.by_repository(sites)
+    assert {name: [site["id"] for site in own] for name, own in found.items()} == {
+        "acme": ["shop", "blog"],
+        "_server/web1": ["web1"],
+    }

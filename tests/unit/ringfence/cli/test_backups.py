@@ -9,6 +9,7 @@ import pytest
 
 from ringfence.cli import _backups
 from ringfence.cli._backups import Wish
+from ringfence.cli._options import Target
 from ringfence.cli._playbook import Outcome
 from ringfence.errors import BadInputError
 from ringfence.results import Results
@@ -67,3 +68,9 @@ def test_what_could_not_be_asked_outweighs_what_was_found(
     results.hosts["web1"].state = host_state
     outcome = Outcome(results, 1.0, None, None, "", 0)
     assert _backups._code([row] if row else [], outcome) == code
+
+
+@pytest.mark.parametrize("target", [Target(limit="web1"), Target(hosts=["web1"])])
+def test_pruning_is_by_client_and_not_by_host(target: Target) -> None:
+    with pytest.raises(BadInputError, match="pruning is by client"):
+        _backups.prune(target, False, False, False)
