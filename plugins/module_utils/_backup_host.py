@@ -10,6 +10,7 @@ restic and MariaDB get the names of files that only root can read.
 from __future__ import annotations
 
 import contextlib
+import email.utils
 import fcntl
 import fnmatch
 import hashlib
@@ -17,11 +18,14 @@ import json
 import os
 import re
 import shutil
+import ssl
 import stat
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -55,19 +59,26 @@ _CODES = {
     11: "the repository is locked by another run",
     12: "the repository's password is wrong",
 }
+_KEY_REFUSED = "S3 refuses the access key: it is wrong, or lacks a right"
+# S3 refuses requests that are signed at a time further off than this.
+_CLOCK_MAY_DIFFER = 15 * 60
+_ASKING_FOR_A_LIST = 300
 # What restic says, and what it means to whoever reads the finding; the first that fits counts.
 _MEANINGS = (
     (r"RequestTimeTooSkewed|time.*skew", "the clock of this host is off: S3 refuses its requests"),
+    (r"QuotaExceeded", "the bucket or its owner has no room left"),
     # A HEAD is refused without a word on why: a wrong secret and a missing right look the same.
+    (r"SignatureDoesNotMatch|InvalidAccessKeyId|Access ?Denied|403 Forbidden", _KEY_REFUSED),
     (
-        r"SignatureDoesNotMatch|InvalidAccessKeyId|Access ?Denied|403 Forbidden",
-        "S3 refuses the access key: it is wrong, or lacks a right",
+        r"certificate has expired or is not yet valid",
+        "the certificate of the S3 server has expired, or the clock of this host is off",
     ),
     (r"no such bucket|NoSuchBucket|bucket.*does not exist", "there is no such bucket"),
     (r"no space left on device", "no space left on the disk"),
-    (r"503|SlowDown|ServiceUnavailable", "S3 is too busy to answer"),
+    (r"\b503\b|SlowDown|ServiceUnavailable", "S3 is too busy to answer"),
     (
-        r"connection refused|no such host|timeout|unreachable|connection reset|EOF",
+        r"connection refused|no such host|timeout|unreachable|connection reset|EOF"
+        r"|closed by foreign host|connection timed out",
         "S3 cannot be reached",
     ),
 )
@@ -140,8 +151,10 @@ def restic(
         )
     except FileNotFoundError:
         raise BackupError("restic is not installed") from None
-    except subprocess.TimeoutExpired:
-        raise BackupError(f"restic {arguments[0]}: no end after {seconds} s") from None
+    except subprocess.TimeoutExpired as error:
+        # It goes on trying for a quarter of an hour, and says each time why.
+        why = f": {meaning(error.stderr.decode(errors='replace'))}" if error.stderr else ""
+        raise BackupError(f"restic {arguments[0]}: no end after {seconds} s{why}") from None
     said = done.stderr.decode(errors="replace")
     output = done.stdout.decode(errors="replace")
     if refused and re.search(refused, f"{said} {output}", re.IGNORECASE):
@@ -149,7 +162,40 @@ def restic(
     if done.returncode == 0:
         return output
     words = _CODES.get(done.returncode) or meaning(f"{said} {output}")
+    if words.startswith(_KEY_REFUSED):
+        words = _clock_told(repository) or words
     raise BackupError(f"restic {arguments[0]}: {words}", done.returncode)
+
+
+def _clock_told(repository: Repository) -> str:
+    """What is wrong with this host's clock, by the S3 server's own; empty where nothing is.
+
+    S3 refuses what was signed at a wrong time, and cannot say so where restic asks by HEAD.
+    """
+    found = re.match(r"s3:(https?://[^/]+)", repository.url)
+    if not found:
+        return ""
+    trust = ssl.create_default_context(cafile=repository.authority or None)
+    request = urllib.request.Request(found[1], method="HEAD")  # noqa: S310 - the pattern is http
+    headers = None
+    with contextlib.suppress(OSError, ValueError):
+        try:
+            with urllib.request.urlopen(request, timeout=10, context=trust) as answer:  # noqa: S310
+                headers = answer.headers
+        except urllib.error.HTTPError as error:
+            headers = error.headers
+            error.close()
+    try:
+        theirs = email.utils.parsedate_to_datetime(headers["Date"]).timestamp() if headers else None
+    except (TypeError, ValueError):
+        theirs = None
+    off = time.time() - theirs if theirs is not None else 0.0
+    if abs(off) <= _CLOCK_MAY_DIFFER:
+        return ""
+    way = "ahead of" if off > 0 else "behind"
+    return (
+        f"the clock of this host is {abs(off) / 60:.0f} min {way} S3's, which refuses its requests"
+    )
 
 
 def meaning(said: str) -> str:
@@ -175,7 +221,15 @@ def snapshots(repository: Repository, *, program: str = "restic") -> list[dict[s
     Asks the repository without a lock: a reader must not wait for a writer.
     """
     rows = json.loads(
-        restic(repository, "snapshots", "--json", "--no-lock", program=program) or "[]"
+        restic(
+            repository,
+            "snapshots",
+            "--json",
+            "--no-lock",
+            program=program,
+            seconds=_ASKING_FOR_A_LIST,
+        )
+        or "[]"
     )
     found = [
         {

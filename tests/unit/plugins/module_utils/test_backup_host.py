@@ -3,9 +3,15 @@
 
 from __future__ import annotations
 
+import email.utils
 import hashlib
+import http.server
 import os
 import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +130,10 @@ def test_rows_are_counted_in_the_dump_itself() -> None:
         ("Save: write /x: no space left on device", "no space left"),
         (_AS_JSON, "cannot be reached"),
         ("client.PutObject: 503 Service Unavailable", "too busy"),
+        ("Fatal: pack 25039 is damaged", "pack 25039 is damaged"),
+        ("QuotaExceeded", "no room left"),
+        ("x509: certificate has expired or is not yet valid", "clock of this host"),
+        ("Head …: Connection closed by foreign host http://x. Retry again.", "cannot be reached"),
         ("", "no word"),
         ("something else", "something else"),
     ],
@@ -192,3 +202,58 @@ def test_what_tells_a_server_is_proven_too(tmp_path: Path) -> None:
     found = {"matched": 0, "missing": [], "different": []}
     backup._compare_described(wanted, str(tmp_path), found)
     assert found == {"matched": 1, "missing": [], "different": ["nftables.nft"]}
+
+
+@contextmanager
+def _server(date: str) -> Iterator[str]:
+    """An S3 server that refuses everybody and dates its answers so."""
+
+    class Refusing(http.server.BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response_only(403)
+            self.send_header("Date", date)
+            self.end_headers()
+
+        def log_message(self, *_given: object) -> None:
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"s3:http://127.0.0.1:{server.server_port}/bucket/acme"
+        server.shutdown()
+
+
+def _restic(folder: Path, script: str) -> str:
+    _programs(folder, restic=script)
+    return str(folder / "restic")
+
+
+@pytest.mark.parametrize(
+    ("off", "told"),
+    [
+        (3600, "the clock of this host is 60 min behind S3's"),
+        (-7200, "the clock of this host is 120 min ahead of S3's"),
+        (600, "S3 refuses the access key"),
+        (None, "S3 refuses the access key"),
+    ],
+)
+def test_a_refusal_is_the_clocks_where_the_clock_is_off(
+    tmp_path: Path, off: int | None, told: str
+) -> None:
+    program = _restic(tmp_path, "echo 'Fatal: Stat: Access Denied.' >&2; exit 1")
+    date = "some day" if off is None else email.utils.formatdate(time.time() + off, usegmt=True)
+    with _server(date) as url, pytest.raises(backup.BackupError, match=told):
+        backup.restic(backup.Repository(url, "/p", "/k"), "snapshots", program=program)
+
+
+@pytest.mark.parametrize("url", ["s3:http://127.0.0.1:1/b/c", "/srv/local"])
+def test_a_clock_that_cannot_be_asked_is_not_blamed(tmp_path: Path, url: str) -> None:
+    program = _restic(tmp_path, "echo 'Fatal: Stat: Access Denied.' >&2; exit 1")
+    with pytest.raises(backup.BackupError, match="S3 refuses the access key"):
+        backup.restic(backup.Repository(url, "/p", "/k"), "snapshots", program=program)
+
+
+def test_one_that_does_not_end_says_what_it_met(tmp_path: Path) -> None:
+    program = _restic(tmp_path, "echo 'List(lock) returned error: 503 Busy' >&2; exec sleep 60")
+    with pytest.raises(backup.BackupError, match="no end after 1 s: S3 is too busy to answer"):
+        backup.restic(backup.Repository("/x", "/p", "/k"), "list", program=program, seconds=1)
