@@ -900,7 +900,7 @@ def prune(
 
 
 @app.command(name="backup-keys")
-@o.for_hosts
+@o.for_fleet
 def backup_keys(
     target: Target,
     client_id: Annotated[
