@@ -55,7 +55,7 @@ _DESCRIBED = {
     "nftables.nft": ["nft", "list", "ruleset"],
 }
 _CODES = {
-    NO_REPOSITORY: "there is no repository in this bucket",
+    NO_REPOSITORY: "there is no repository in this bucket, or no such bucket",
     11: "the repository is locked by another run",
     12: "the repository's password is wrong",
 }
@@ -554,7 +554,14 @@ def run(client: str) -> dict[str, Any]:
             for one in job["sites"]
         }
         state = {"client": client, "began": began, "ended": time.time(), "sites": sites}
-        _write(os.path.join(STATE, f"{client}.json"), json.dumps(state))
+        kept = os.path.join(STATE, f"{client}.json")
+        try:
+            _write(kept, json.dumps(state))
+        except OSError:
+            # What the run before said must not speak for this one.
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(kept)
+            raise
     return state
 
 
@@ -660,9 +667,13 @@ def _write(path: str, text: str) -> None:
     with contextlib.suppress(FileNotFoundError):
         os.unlink(staged)
     descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    os.replace(staged, path)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(staged, path)
+    except OSError:
+        os.unlink(staged)
+        raise
 
 
 # -- a restore ----------------------------------------------------------------------------

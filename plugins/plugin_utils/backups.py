@@ -21,6 +21,9 @@ from ansible_collections.ringfence.hosting.plugins.plugin_utils.register_order i
 _NEEDED = ("bucket", "password", "writer")
 _SHOWN = 5
 _CLOCKS_DIFFER = 600
+_NO_WORD = (
+    "no backup has been tried on its host, or there was no room to write down what came of it"
+)
 _SERVER_FOLDER = "_servers"
 _SERVER_ROOT = "/etc"
 _SERVER_OPTIONAL = ("/usr/local/bin", "/usr/local/etc", "/usr/local/sbin", "/var/spool/cron")
@@ -266,7 +269,7 @@ def _succeeded(state: Mapping[str, Any] | None, trouble: str | None) -> dict[str
     if trouble:
         return _finding(name, c.ERROR, message=trouble)
     if not state:
-        return _finding(name, c.FAIL, message="no backup has been tried on its host")
+        return _finding(name, c.FAIL, message=_NO_WORD)
     if state.get("error"):
         good = (
             f"; the last good one was at {told(state['last_good'])}"

@@ -133,7 +133,7 @@ def test_killed_at_random_moments_the_next_one_succeeds(host: Host) -> None:
     host.check()
 
 
-_FULL = 'mount -t tmpfs -o size=4k none {} && exec "$@"'
+_FULL = 'mount -t tmpfs -o size=8k none {0}; head -c 1M /dev/zero > {0}/full; exec "$@"'
 
 
 @pytest.mark.parametrize("place", ["state", "temporary"])
@@ -143,6 +143,20 @@ def test_no_room_on_the_hosts_disk(host: Host, place: str) -> None:
     with nothing_is_lost(host, more=0):
         code, said = host.run("unshare", "--mount", "sh", "-c", _FULL.format(folder), "sh")
     assert (code, "o space left" in said) == (1, True), said
+
+
+def test_a_run_that_cannot_be_written_down_is_not_spoken_for_by_the_one_before(host: Host) -> None:
+    state = host.state / "acme.json"
+    assert state.is_file()
+    # The file of the run's own lock stays; there is room for no other.
+    state.with_suffix(".json.new").mkdir()
+    try:
+        code, said = host.run()
+    finally:
+        state.with_suffix(".json.new").rmdir()
+    assert (code, state.exists()) == (1, False), said
+    assert host.run()[0] == 0
+    assert state.is_file()
 
 
 def test_no_room_in_the_bucket(host: Host) -> None:
@@ -164,7 +178,7 @@ def test_no_room_in_the_bucket(host: Host) -> None:
         ("password", "the repository's password is wrong"),
         ("secret", "S3 refuses the access key"),
         ("key", "S3 refuses the access key"),
-        ("bucket", "there is no such bucket"),
+        ("bucket", "there is no repository in this bucket, or no such bucket"),
     ],
 )
 def test_what_opens_it_is_wrong(host: Host, fault: str, told: str) -> None:
