@@ -300,6 +300,9 @@ def drilled(every: str, drill: Mapping[str, Any] | None, now: float) -> dict[str
     name = "backups_drilled"
     if drill is None:
         return _finding(name, c.FAIL, expected=every, message="a restore was never tried")
+    if not drill["snapshot"]:
+        said = f"the last tried restore failed, on {drill['on']} at {told(drill['at'])}: "
+        return _finding(name, c.FAIL, expected=every, message=said + "; ".join(drill["wrong"]))
     observed = drill_told(drill)
     if drill["at"] - now > _CLOCKS_DIFFER:
         said = f"the last tried restore is from the future, a clock is off: {told(drill['at'])}"

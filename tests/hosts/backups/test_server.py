@@ -55,12 +55,12 @@ def test_it_has_what_a_new_server_needs_and_no_clients_password(agency: Agency) 
     seen = sh(
         agency.servers,
         "web1",
-        f"echo '* * * * * root true' > /etc/cron.d/ours; nft '{rules}';"
-        "systemctl start ringfence-backup@_server && echo fine",
+        f"mkdir -p /etc/cron.d; echo '* * * * * root true' > /etc/cron.d/ours; nft '{rules}';"
+        "systemctl start ringfence-backup@acme ringfence-backup@_server && echo fine",
     )
     assert seen.strip().endswith("fine")
     drill = agency.play("backup_drill.yml")
-    assert "not restored" not in drill.output
+    assert drill.returncode == 0, drill.output
     agency.play("backup_audit.yml")
     assert {one["status"] for one in agency.findings(_NAME).values()} == {"pass"}
     code, said = agency.ringfence("restore", _NAME, "--into", "/srv/config", "--yes")

@@ -20,6 +20,7 @@ _VALUES = {"backups_recent": "12h", "backups_drilled": "4w"}
 _NOW = 1_800_000_000.0
 _GOOD = {"error": "", "files": 3, "tables": 2, "rows": 9, "unsafe_tables": []}
 _DRILL = {
+    "snapshot": "a",
     "on": "web1",
     "at": _NOW - 3600,
     "matched": 3,
@@ -77,7 +78,7 @@ def test_all_is_well() -> None:
             {"drill": {**backups.drill_failed(_SITE, "cannot be restored: x", "web1"), "at": _NOW}},
             "backups_drilled",
             "fail",
-            "cannot be restored: x",
+            "restore failed, on web1 at 2027-01-15 08:00:00 UTC: cannot be restored: x",
         ),
         ({"site": {**_SITE, "backup": {}}}, "backups_configured", "fail", "backup.bucket"),
         (
