@@ -151,8 +151,10 @@ class WrongClock(FaultyWay):
 
     async def _pass_on(self, head: bytes, body: bytes, writer: asyncio.StreamWriter) -> None:
         later = _Later(writer, self._off)
-        signed = _signed_again(head.decode(), self._key, datetime.now(UTC) + self._off)
-        await super()._pass_on(signed.encode(), body, later)  # type: ignore[arg-type]
+        signer = _Signer(head.decode(), self._key, datetime.now(UTC) + self._off)
+        # Only what it writes is asked of it.
+        out: Any = later
+        await super()._pass_on(signer.head().encode(), signer.body(body), out)
 
 
 class _Later:
@@ -169,35 +171,58 @@ class _Later:
         return b"Date: " + format_datetime(seen, usegmt=True).encode()
 
 
-def _signed_again(head: str, key: Key, moment: datetime) -> str:
-    """A request with a header of signature version 4, as if it was made at `moment`."""
-    found = re.search(r"Credential=[^/]+/\d+/([^,]+), ?SignedHeaders=([^,]+)", head)
-    if not found:
-        return head
-    scope_end, names = found[1], found[2]
-    stamp = moment.strftime("%Y%m%dT%H%M%SZ")
-    head = re.sub(r"(?im)^(X-Amz-Date: )[^\r]+", rf"\g<1>{stamp}", head)
-    line, *rows = head.rstrip("\r\n").split("\r\n")
-    method, target, _version = line.split(" ")
-    path, _mark, query = target.partition("?")
-    given = {
-        name.strip().lower(): value.strip()
-        for name, _colon, value in (row.partition(":") for row in rows)
-    }
-    asked = "&".join(
-        sorted(part if "=" in part else f"{part}=" for part in query.split("&") if part)
-    )
-    lines = "".join(f"{name}:{given[name]}\n" for name in names.split(";"))
-    canonical = f"{method}\n{path}\n{asked}\n{lines}\n{names}\n{given['x-amz-content-sha256']}"
-    scope = f"{stamp[:8]}/{scope_end}"
-    digest = hashlib.sha256(canonical.encode()).hexdigest()
-    secret = f"AWS4{key.secret}".encode()
-    for part in scope.split("/"):
-        secret = hmac.digest(secret, part.encode(), "sha256")
-    text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{digest}"
-    signature = hmac.digest(secret, text.encode(), "sha256").hex()
-    value = (
-        f"AWS4-HMAC-SHA256 Credential={key.access}/{scope}, SignedHeaders={names}, "
-        f"Signature={signature}"
-    )
-    return re.sub(r"(?im)^(Authorization: )[^\r]+", lambda found: found[1] + value, head)
+class _Signer:
+    """Signs a request with a header of signature version 4 again, as if it was made at `moment`."""
+
+    def __init__(self, head: str, key: Key, moment: datetime) -> None:
+        found = re.search(r"Credential=[^/]+/\d+/([^,]+), ?SignedHeaders=([^,]+)", head)
+        assert found, "the request is not signed"
+        self._key, self._names = key, found[2]
+        self._stamp = moment.strftime("%Y%m%dT%H%M%SZ")
+        self._scope = f"{self._stamp[:8]}/{found[1]}"
+        self._head = re.sub(r"(?im)^(X-Amz-Date: )[^\r]+", rf"\g<1>{self._stamp}", head)
+        self.signature = self._seal("AWS4-HMAC-SHA256", _sha256(self._canonical().encode()))
+
+    def head(self) -> str:
+        value = (
+            f"AWS4-HMAC-SHA256 Credential={self._key.access}/{self._scope},"
+            f"SignedHeaders={self._names},Signature={self.signature}"
+        )
+        return re.sub(r"(?im)^(Authorization: )[^\r]+", lambda old: old[1] + value, self._head)
+
+    def body(self, body: bytes) -> bytes:
+        """Each chunk is signed too, over the signature before it, where the head says so."""
+        if "STREAMING-AWS4-HMAC-SHA256-PAYLOAD" not in self._head:
+            return body
+        made, before = b"", self.signature
+        while body:
+            line, _end, rest = body.partition(b"\r\n")
+            size = int(line.partition(b";")[0], 16)
+            digests = f"{before}\n{_sha256(b'')}\n{_sha256(rest[:size])}"
+            before = self._seal("AWS4-HMAC-SHA256-PAYLOAD", digests)
+            made += b"%x;chunk-signature=%s\r\n" % (size, before.encode())
+            made += rest[: size + 2]
+            body = rest[size + 2 :]
+        return made
+
+    def _canonical(self) -> str:
+        line, *rows = self._head.rstrip("\r\n").split("\r\n")
+        method, target, _version = line.split(" ")
+        path, _mark, query = target.partition("?")
+        split = (row.partition(":") for row in rows)
+        given = {name.strip().lower(): value.strip() for name, _colon, value in split}
+        asked = sorted(part if "=" in part else f"{part}=" for part in query.split("&") if part)
+        lines = "".join(f"{name}:{given[name]}\n" for name in self._names.split(";"))
+        content = given["x-amz-content-sha256"]
+        return f"{method}\n{path}\n{'&'.join(asked)}\n{lines}\n{self._names}\n{content}"
+
+    def _seal(self, kind: str, text: str) -> str:
+        secret = f"AWS4{self._key.secret}".encode()
+        for part in self._scope.split("/"):
+            secret = hmac.digest(secret, part.encode(), "sha256")
+        whole = f"{kind}\n{self._stamp}\n{self._scope}\n{text}"
+        return hmac.digest(secret, whole.encode(), "sha256").hex()
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
