@@ -51,12 +51,13 @@ def test_it_is_set_up_once_and_its_lack_is_a_finding(agency: Agency) -> None:
 
 
 def test_it_has_what_a_new_server_needs_and_no_clients_password(agency: Agency) -> None:
-    rules = "table inet agency_rules { chain in { tcp dport 22 accept } }"
+    rules = "table inet agency_rules { chain entry { tcp dport 22 accept; }; }"
     seen = sh(
         agency.servers,
         "web1",
-        f"mkdir -p /etc/cron.d; echo '* * * * * root true' > /etc/cron.d/ours; nft '{rules}';"
-        "systemctl start ringfence-backup@acme ringfence-backup@_server && echo fine",
+        "set -e; mkdir -p /etc/cron.d; echo '* * * * * root true' > /etc/cron.d/ours;"
+        f"echo '{rules}' | nft -f -; nft list ruleset | grep -q agency_rules;"
+        "systemctl start ringfence-backup@acme ringfence-backup@_server; echo fine",
     )
     assert seen.strip().endswith("fine")
     drill = agency.play("backup_drill.yml")
