@@ -134,7 +134,9 @@ class FaultyWay:
             line for line in answer.split(b"\r\n") if not line.lower().startswith(b"connection")
         ]
         writer.write(b"\r\n".join(kept))
-        if not head.startswith(b"HEAD"):
+        if b"transfer-encoding: chunked" in answer.lower():
+            writer.write(await upstream.read())  # to the end, as the connection is closed then
+        elif not head.startswith(b"HEAD"):
             writer.write(await upstream.readexactly(_length(answer)))
         out.close()
 
