@@ -61,6 +61,7 @@ options:
 """
 
 import atexit
+import gc
 import getpass
 import json
 import os
@@ -263,6 +264,9 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         from ansible_collections.ringfence.hosting.plugins.plugin_utils import catalogue
 
         self._catalogue = catalogue.load()
+        # What is there now stays to the end: no worker need search it for what it could free, nor
+        # copy the memory in which a search takes its notes.
+        gc.freeze()
 
     def _take(self, result: Any, failed: bool) -> None:
         name = result.host.get_name()

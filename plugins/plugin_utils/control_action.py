@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import gc
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date
 from types import MappingProxyType
 from typing import Any
@@ -42,11 +44,12 @@ class ControlAction(ActionBase):  # type: ignore[misc]
         chosen = select(known, _names(arguments, "families"), by_name)
         profile = self._profile(task_vars)
         controls = self._resolve(known, chosen, task_vars, profile, by_name)
-        result: dict[str, Any] = self._execute_module(
-            module_name=f"ringfence.hosting.{self.module_name}",
-            module_args={**arguments, "payload": _engine.pack(controls)},
-            task_vars=task_vars,
-        )
+        with no_search_for_cycles():
+            result: dict[str, Any] = self._execute_module(
+                module_name=f"ringfence.hosting.{self.module_name}",
+                module_args={**arguments, "payload": _engine.pack(controls)},
+                task_vars=task_vars,
+            )
         result["values"] = {control.id: control.value for control in controls}
         result["catalogue_sha256"] = known.sha256
         if isinstance(result.get("host"), dict):
@@ -102,6 +105,22 @@ class ControlAction(ActionBase):  # type: ignore[misc]
             raise AnsibleActionFail("; ".join(problems))
         today = date.today()
         return {row["control"]: waiver(row, today) for row in rows}
+
+
+@contextmanager
+def no_search_for_cycles() -> Iterator[None]:
+    """Python's search for reference cycles rests meanwhile.
+
+    To find out what a module imports, Ansible parses it and all of that: hundreds of thousands of
+    objects, and a search of the whole of Ansible after every some of them is half of the time.
+    """
+    searching = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if searching:
+            gc.enable()
 
 
 def _as_declared(control: dict[str, Any], value: Any) -> Any:

@@ -7,6 +7,7 @@ in no process list, and answers {"ok", "message"}. Started early, it has its imp
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from ringfence.evidence import EvidenceError, Store
 
 def main() -> int:
     """0: it is in the store, or there was nothing to do; 1: it is not."""
+    gc.freeze()  # the libraries: to search them at the end would keep the playbook run waiting
     request = sys.stdin.read()
     if not request.strip():
         return 0

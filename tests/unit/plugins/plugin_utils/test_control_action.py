@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import gc
+from contextlib import suppress
 from datetime import date
 from typing import Any
 
@@ -73,3 +75,18 @@ def test_the_last_day_of_a_waiver_still_counts(expires: Any, expired: bool) -> N
     granted = control_action.waiver(_WAIVER | {"expires": expires}, date(2026, 6, 30))
     assert granted["expired"] is expired
     assert granted["expires"] == str(expires)
+
+
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("broken", [True, False])
+def test_the_search_for_cycles_is_afterwards_as_it_was(before: bool, broken: bool) -> None:
+    restore = gc.enable if gc.isenabled() else gc.disable
+    try:
+        (gc.enable if before else gc.disable)()
+        with suppress(AnsibleActionFail), control_action.no_search_for_cycles():
+            assert not gc.isenabled()
+            if broken:
+                raise AnsibleActionFail("the module could not be built")
+        assert gc.isenabled() is before
+    finally:
+        restore()
