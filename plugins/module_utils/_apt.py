@@ -54,6 +54,14 @@ class Source(NamedTuple):
         return [urlsplit(uri).hostname or uri.partition(":")[0] for uri in self.uris]
 
 
+def configuration(host: Host) -> str:
+    """What `apt-config dump` says is in force, one option a line. Raises HostError."""
+    text = host.once("apt-config dump", lambda: host.output(["apt-config", "dump"]))
+    if '";' not in text:
+        raise HostError("apt-config dump says nothing that can be understood")
+    return text
+
+
 def sources(host: Host) -> list[Source]:
     """All sources that apt uses. Raises HostError for a line that cannot be understood."""
     return host.once("apt sources", lambda: list(_sources(host)))

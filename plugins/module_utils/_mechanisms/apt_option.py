@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from ansible_collections.ringfence.hosting.plugins.module_utils import _apt
 from ansible_collections.ringfence.hosting.plugins.module_utils._control import (
     FAIL,
     PASS,
@@ -34,7 +35,7 @@ _LINE = re.compile(r'^(?P<name>[^\s"]+) "(?P<value>.*)";$')
 
 
 def observe(host: Host, control: Control) -> Observation:
-    known = host.once("apt-config dump", lambda: _dumped(host))
+    known = host.once("apt options", lambda: _dumped(host))
     seen = known.get(control.params["option"].lower(), control.params.get("default"))
     return Observation({"seen": seen}, "not set" if seen is None else seen)
 
@@ -57,7 +58,7 @@ def plan(control: Control, _observation: Observation, stage: Stage) -> None:
 
 def _dumped(host: Host) -> dict[str, str]:
     """Option in small letters -> value; apt does not mind the case of a name."""
-    matches = map(_LINE.match, host.output(["apt-config", "dump"]).splitlines())
+    matches = map(_LINE.match, _apt.configuration(host).splitlines())
     found = {match["name"].lower(): match["value"] for match in matches if match}
     if not found:
         raise HostError("apt-config dump says nothing that can be understood")

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 
+from ansible_collections.ringfence.hosting.plugins.module_utils import _apt
 from ansible_collections.ringfence.hosting.plugins.module_utils._control import (
     FAIL,
     PASS,
@@ -15,7 +16,7 @@ from ansible_collections.ringfence.hosting.plugins.module_utils._control import 
     Verdict,
     set_line,
 )
-from ansible_collections.ringfence.hosting.plugins.module_utils._host import Host, HostError
+from ansible_collections.ringfence.hosting.plugins.module_utils._host import Host
 
 PARAMS: dict[str, str] = {}
 VALUE = ("str",)
@@ -31,10 +32,7 @@ _ENTRY = re.compile(
 
 
 def observe(host: Host, _control: Control) -> Observation:
-    text = host.once("apt-config origins", lambda: host.output(["apt-config", "dump"]))
-    if '";' not in text:
-        raise HostError("apt-config dump says nothing that can be understood")
-    entries = _ENTRY.findall(text)
+    entries = _ENTRY.findall(_apt.configuration(host))
     return Observation({"entries": entries}, "; ".join(entries) or "none")
 
 
