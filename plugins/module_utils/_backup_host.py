@@ -14,6 +14,7 @@ import email.utils
 import fcntl
 import fnmatch
 import hashlib
+import http.client
 import json
 import os
 import re
@@ -24,8 +25,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -172,23 +171,22 @@ def _clock_told(repository: Repository) -> str:
 
     S3 refuses what was signed at a wrong time, and cannot say so where restic asks by HEAD.
     """
-    found = re.match(r"s3:(https?://[^/]+)", repository.url)
+    found = re.match(r"s3:(https?)://([^/]+)", repository.url)
     if not found:
         return ""
-    trust = ssl.create_default_context(cafile=repository.authority or None)
-    request = urllib.request.Request(found[1], method="HEAD")  # noqa: S310 - the pattern is http
-    headers = None
-    with contextlib.suppress(OSError, ValueError):
-        try:
-            with urllib.request.urlopen(request, timeout=10, context=trust) as answer:  # noqa: S310
-                headers = answer.headers
-        except urllib.error.HTTPError as error:
-            headers = error.headers
-            error.close()
-    try:
-        theirs = email.utils.parsedate_to_datetime(headers["Date"]).timestamp() if headers else None
-    except (TypeError, ValueError):
-        theirs = None
+    theirs = None
+    with contextlib.suppress(OSError, http.client.HTTPException, TypeError, ValueError):
+        trust = ssl.create_default_context(cafile=repository.authority or None)
+        plain = found[1] == "http"
+        asked = (
+            http.client.HTTPConnection(found[2], timeout=10)
+            if plain
+            else http.client.HTTPSConnection(found[2], timeout=10, context=trust)
+        )
+        with contextlib.closing(asked):
+            asked.request("HEAD", "/")
+            date = asked.getresponse().headers["Date"]
+        theirs = email.utils.parsedate_to_datetime(date).timestamp()
     off = time.time() - theirs if theirs is not None else 0.0
     if abs(off) <= _CLOCK_MAY_DIFFER:
         return ""
