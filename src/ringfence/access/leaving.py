@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from ringfence import collection
-from ringfence.access.model import Population, Row, kind_of
+from ringfence.access.model import Population, Row, kind_of, target_of
 
 _mailchimp: Any = collection.module_util("_mailchimp")
 
 # What the collectors say of an access that opens nothing any more.
-_SHUT = frozenset({"locked", "blocked", "inactive", "disabled"})
+_SHUT = frozenset({"locked", "blocked", "inactive", "disabled", "no_way_in"})
 _BY_API = ("server", "database", "cms", "bucket")
 
 
@@ -28,11 +28,19 @@ class Task:
 
 def accesses(population: Population, person: str) -> list[Row]:
     """All that a joined population knows of a person and that still opens something."""
+    shut = {
+        (target_of(row), row["account_id"])
+        for row in population.rows.values()
+        if "no_way_in" in (row["flags"] or ())
+    }
     return sorted(
         (
             row
             for row in population.rows.values()
-            if row["person"] == person and not _SHUT & set(row["flags"] or ())
+            if row["person"] == person
+            and not _SHUT & set(row["flags"] or ())
+            # What a user of the account may do at a bucket opens nothing without a way in.
+            and not (kind_of(row) == "bucket" and (target_of(row), row["account_id"]) in shut)
         ),
         key=lambda row: (row["system"], row["username"], row["key_fingerprint"]),
     )

@@ -18,10 +18,12 @@ from tests.hosts.access_changes import CLIENT
 from tests.hosts.cli.calling import PROGRAM
 from tests.hosts.sites.servers import Servers
 from tests.s3 import embedded
+from tests.third_parties import names, servers
 
 pytestmark = pytest.mark.hosts
 
 HOSTS = ("old", "new")
+PEOPLE = ("cho", "ben")
 SEED = Path(__file__).with_name("seed.sh")
 _SECONDS = 90
 
@@ -87,11 +89,14 @@ class Left:
         return found
 
 
-def _inventory(folder: Path, fleet: Servers, keys: Path, url: str) -> None:
+def _inventory(
+    folder: Path, fleet: Servers, keys: Path, url: str, rdap: str, resolver: str
+) -> None:
     tree = yaml.safe_load(Path(fleet.inventory).read_text())
     for values in tree["all"]["hosts"].values():
         values.pop("ansible_control_path_dir", None)
     aws = {"party": "aws", "endpoint_url": url, "region": "eu-west-1"}
+    said_of_all = {"ringfence_aws": aws, "ringfence_rdap_url": rdap, "ringfence_resolver": resolver}
 
     def person(name: str, other: str) -> dict[str, Any]:
         everywhere = {"scope": {"everything": True}, "granted_by": other}
@@ -110,7 +115,7 @@ def _inventory(folder: Path, fleet: Servers, keys: Path, url: str) -> None:
         "hosts.yml": tree,
         "ringfence.yml": {"plugin": "ringfence.hosting.clients"},
         "clients/acme.yml": CLIENT,
-        "group_vars/all.yml": {"ringfence_aws": aws},
+        "group_vars/all.yml": said_of_all,
         "people.yml": {"people": [person("cho", "ben"), person("ben", "cho")],
                        "service_accounts": [team]},
     }.items():  # fmt: skip
@@ -121,7 +126,7 @@ def _inventory(folder: Path, fleet: Servers, keys: Path, url: str) -> None:
 def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Left]:
     folder, keys = tmp_path_factory.mktemp("offboard"), tmp_path_factory.mktemp("keys")
     public = {}
-    for name in ("cho", "ben"):
+    for name in PEOPLE:
         subprocess.run(
             ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(keys / name)], check=True
         )
@@ -131,15 +136,24 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Left]:
         "AWS_ACCESS_KEY_ID": embedded.ACCESS_KEY,
         "AWS_SECRET_ACCESS_KEY": embedded.SECRET_KEY,
     }
-    with embedded.server() as url, Servers(f"offboard-{os.getpid()}", hosts, web) as fleet:
+    registry = servers.Rdap()
+    registry.add("shop.example", ["active"], signed=False, expires="2099-01-01")
+    zones = {("shop.example", "SOA"): ["ns1.example. ops.example. 1 3600 600 86400 60"],
+             ("shop.example", "NS"): ["ns1.example."]}  # fmt: skip
+    with (
+        embedded.server() as url,
+        servers.serving(registry) as rdap,
+        names.serving(zones) as (address, port),
+        Servers(f"offboard-{os.getpid()}", hosts, web) as fleet,
+    ):
         iam = embedded.client(url, "iam")
-        for name in ("cho", "ben"):
+        for name in PEOPLE:
             iam.create_user(UserName=name)
             iam.create_access_key(UserName=name)
         exports = "".join(f"export KEY_{name}='{text}'\n" for name, text in public.items())
         for host in hosts:
             fleet.exec(host, "sh", "-c", exports + SEED.read_text())
-        _inventory(folder, fleet, keys, url)
+        _inventory(folder, fleet, keys, url, rdap, f"{address}:{port}")
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("ANSIBLE_", "RINGFENCE_"))}
         one = Left(fleet, folder, keys, iam, {**kept, **secret}, {}, (0, {}), (0, {}))
         one.before = {**{f"cho {k}": v for k, v in one.ways("cho").items()}}
@@ -186,9 +200,34 @@ def test_the_new_collection_shows_nothing_of_the_person(left: Left) -> None:
     assert "- [ ] people.yml" in text
 
 
-def test_a_second_time_there_is_nothing_to_take(left: Left) -> None:
-    _code, again = left.call("cho", "--yes")
-    assert again["taken"] == []
+def test_a_second_time_there_is_nothing_to_take_but_what_a_mailer_keeps(left: Left) -> None:
+    """That is named, and stays until its deletion, which nobody can undo, is asked for."""
+    mailer = servers.Mailchimp()
+    mailer.members |= {mailer.hashed(f"{name}@agency.example"): "subscribed" for name in PEOPLE}
+    mailer.customers = {"s1": {name: f"{name}@agency.example" for name in PEOPLE}}
+    member = "mailer: cho@agency.example, member of News (subscribed)"
+    customer = "mailer: cho@agency.example, customer of Shop s1"
+    path = left.folder / "inv/group_vars/all.yml"
+    values = yaml.safe_load(path.read_text())
+    with servers.serving(mailer) as url:
+        said = {"party": "mailer", "connector": "mailchimp", "key": mailer.key, "url": f"{url}/3.0"}
+        path.write_text(yaml.safe_dump({**values, "ringfence_connectors": [said]}))
+        _code, again = left.call("cho", "--yes")
+        assert again["taken"] == []
+        stays = [line for line in again["named"] if "--erase" in line]
+        assert [line.partition(": stays")[0] for line in stays] == [
+            f"localhost: {one}" for one in (member, customer)
+        ]
+        shown = ["mailer: member of News (subscribed)", "mailer: customer of Shop s1"]
+        assert again["known_before"][-2:] == again["still_shown"] == shown
+        _code, erased = left.call("cho", "--yes", "--erase")
+    path.write_text(yaml.safe_dump(values))
+    assert erased["taken"] == [f"localhost: delete {one}, for good" for one in (member, customer)]
+    assert (erased["known_before"][-2:], erased["still_shown"]) == (shown, [])
+    assert mailer.forgotten == {mailer.hashed("cho@agency.example")}
+    assert mailer.customers == {"s1": {"ben": "ben@agency.example"}}
+    evidence = b"".join(one.read_bytes() for one in (left.folder / "evidence").rglob("*.json"))
+    assert mailer.key.encode() not in evidence
 
 
 def test_the_account_of_the_play_is_not_taken(left: Left) -> None:

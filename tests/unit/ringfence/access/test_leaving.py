@@ -13,7 +13,7 @@ from ringfence.access import leaving
 
 def row(person: str = "cho", system: str = "server:web1", **more: Any) -> dict[str, Any]:
     return {"person": person, "system": system, "username": "cho", "credential_type": "ssh_key",
-            "key_fingerprint": "SHA256:x", "flags": [], **more}  # fmt: skip
+            "account_id": "1001", "key_fingerprint": "SHA256:x", "flags": [], **more}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -25,11 +25,22 @@ def row(person: str = "cho", system: str = "server:web1", **more: Any) -> dict[s
         (row(flags=["locked"]), False),
         (row(flags=["blocked", "remote"]), False),
         (row(flags=None), True),
+        (row(system="console:aws", flags=["no_way_in"]), False),
     ],
 )
 def test_what_is_locked_or_somebody_elses_does_not_show(found: Any, shows: bool) -> None:
     population: Any = SimpleNamespace(rows={"a": found})
     assert bool(leaving.accesses(population, "cho")) is shows
+
+
+@pytest.mark.parametrize(("flags", "shows"), [(["no_way_in"], 0), ([], 2)])
+def test_what_one_may_do_at_a_bucket_opens_nothing_without_a_way_in(
+    flags: list[str], shows: int
+) -> None:
+    user = {"account_id": "arn:cho", "credential_type": "none", "key_fingerprint": ""}
+    rows = [row(system="console:aws", flags=flags, **user), row(system="bucket:aws/logs", **user)]
+    population: Any = SimpleNamespace(rows=dict(enumerate(rows)))
+    assert len(leaving.accesses(population, "cho")) == shows
 
 
 def test_a_line_says_where_who_and_by_what() -> None:
