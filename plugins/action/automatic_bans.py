@@ -16,6 +16,8 @@ from ansible_collections.ringfence.hosting.plugins.plugin_utils import site_file
 
 _MODULE = "ringfence.hosting.automatic_bans"
 _SEEN = "__automatic_bans_seen"
+_CENTRAL = "__automatic_bans_central"
+_REGISTERED = "__automatic_bans_registered"
 _SITE_KEYS = ("client", "id", "domains", "root", "user", "web_server", "php", "cms", "cdn")
 _FEATURE = "bans"
 
@@ -35,10 +37,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         if sites is None:
             sites = self._templar.template(task_vars.get("ringfence_sites", []))
         sites = [_plain(site) for site in sites]
+        server = str(args.get("crowdsec_server") or "")
         asks = any(_ban_policy.wanted(site).get("share") for site in sites)
+        asks = asks or server == str(task_vars["inventory_hostname"])
         sharing = asks and bool(args.get("share", True)) and args.get("state") != "absent"
         if args.get("phase") == "look":
             return self._look(sites, sharing, task_vars)
+        if args.get("phase") in ("central", "register"):
+            return self._serve(str(args["phase"]), sharing, task_vars)
         try:
             return self._apply(sites, sharing, task_vars)
         except _ban_policy.PolicyError as error:
@@ -48,7 +54,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         self, sites: list[dict[str, Any]], sharing: bool, task_vars: dict[str, Any]
     ) -> dict[str, Any]:
         name = str(task_vars["inventory_hostname"])
-        found = self._module({"phase": "look", "sites": sites, "make_keys": sharing}, task_vars)
+        server = str(self._task.args.get("crowdsec_server") or "")
+        asked = {"phase": "look", "sites": sites, "make_keys": sharing and not server}
+        found = self._module(asked, task_vars)
         addresses = self._addresses(self._task.args.get("addresses"), task_vars.get("ansible_host"))
         if sharing and not addresses:
             raise AnsibleActionFail(
@@ -56,8 +64,72 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 "expected where the other hosts reach it"
             )
         found["peer"] = {"name": name, "addresses": addresses, "sharing": sharing}
-        found["peer"] |= {"port": int(self._task.args.get("share_port", 2242))}
+        found["peer"] |= {"port": int(self._task.args.get("share_port", 2242)), "server": server}
         return found
+
+    def _serve(self, phase: str, sharing: bool, task_vars: dict[str, Any]) -> dict[str, Any]:
+        """The central list, on the host that keeps it; nothing on any other."""
+        mine = str(task_vars["inventory_hostname"])
+        if not sharing or self._task.args.get("crowdsec_server") != mine:
+            return {"changed": False, "skipped": True}
+        members = self._members(mine, task_vars)
+        given: dict[str, Any] = {"phase": phase, "port": self._crowdsec_port()}
+        if phase == "central":
+            given["addresses"] = members[mine]
+        else:
+            given["members"] = sorted(members)
+            # A host that is not in this run could not be handed anything: it keeps what it has.
+            here = {name: seen for name in members if (seen := _seen(task_vars, name))}
+            given["here"] = sorted(here)
+            given["lacking"] = sorted(n for n, seen in here.items() if seen.get("central") != mine)
+        return self._module(given, task_vars)
+
+    def _crowdsec_port(self) -> int:
+        return int(self._task.args.get("crowdsec_port", 2243))
+
+    def _members(self, server: str, task_vars: dict[str, Any]) -> dict[str, list[str]]:
+        """Host -> addresses, of all that share bans by the central list on `server`."""
+        found = {}
+        for name in sorted(task_vars["groups"]["all"]):
+            theirs = task_vars["hostvars"][name]
+            peer = _seen(task_vars, name).get("peer")
+            if peer is not None:
+                if peer["sharing"] and peer["server"] == server:
+                    found[name] = list(peer["addresses"])
+            elif self._server_of(theirs) == server:
+                own = theirs.get("automatic_bans_addresses")
+                found[name] = self._addresses(own, theirs.get("ansible_host", name))
+        return found
+
+    def _server_of(self, theirs: Mapping[str, Any]) -> str:
+        return str(self._templar.template(theirs.get("automatic_bans_crowdsec_server") or ""))
+
+    def _central(self, task_vars: dict[str, Any]) -> dict[str, Any] | None:
+        """What this host is told of the central list; None where hosts tell each other."""
+        server = str(self._task.args.get("crowdsec_server") or "")
+        if not server:
+            return None
+        mine = str(task_vars["inventory_hostname"])
+        if server not in task_vars["groups"]["all"]:
+            raise AnsibleActionFail(
+                f"automatic_bans_crowdsec_server: found {server}, expected a host of the inventory"
+            )
+        members = self._members(server, task_vars)
+        if not members.get(server):
+            raise AnsibleActionFail(
+                f"automatic_bans_crowdsec_server: {server} does not share bans itself, expected "
+                "automatic_bans_crowdsec_server and automatic_bans_addresses to be set there too"
+            )
+        theirs = task_vars["hostvars"][server]
+        return {
+            "server": server,
+            "address": members[server][0],
+            "port": self._crowdsec_port(),
+            "serve": server == mine,
+            "from": sorted({one for listed in members.values() for one in listed}),
+            "others": len(members) - 1,
+            "certificate": str((theirs.get(_CENTRAL) or {}).get("certificate") or ""),
+        }
 
     def _apply(
         self, sites: list[dict[str, Any]], sharing: bool, task_vars: dict[str, Any]
@@ -76,6 +148,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "ssh": args.get("ssh"),
             "fleet": fleet,
             "share": None,
+            "central": self._central(task_vars) if sharing else None,
+            "check": bool(self._task.check_mode),
         }
         if sharing:
             given["share"] = {
@@ -93,17 +167,29 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         results: list[dict[str, Any]] = []
         for ours in (True, False) if files else (False, True):
             if ours:
-                results.append(self._module(given, task_vars))
+                results.append(self._module(given, task_vars, self._secret(given, task_vars)))
             else:
                 results.append(site_files.run(self, config, sites, task_vars))
             if results[-1].get("failed"):
                 return results[-1]
         return _joined(*results)
 
-    def _module(self, given: Mapping[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+    def _secret(self, given: Mapping[str, Any], task_vars: dict[str, Any]) -> str:
+        """What this host signs in to the central list with, where that was made in this run."""
+        if not given["central"]:
+            return ""
+        theirs = task_vars["hostvars"][given["central"]["server"]]
+        made = (theirs.get(_REGISTERED) or {}).get("credentials") or {}
+        mine = made.get(given["host"])
+        return json.dumps({key: str(value) for key, value in mine.items()}) if mine else ""
+
+    def _module(
+        self, given: Mapping[str, Any], task_vars: dict[str, Any], secret: str = ""
+    ) -> dict[str, Any]:
         payload = json.dumps(given, separators=(",", ":"), default=str)
+        arguments = {"payload": payload, **({"secret": secret} if secret else {})}
         result: dict[str, Any] = self._execute_module(
-            module_name=_MODULE, module_args={"payload": payload}, task_vars=task_vars
+            module_name=_MODULE, module_args=arguments, task_vars=task_vars
         )
         return result
 
@@ -115,7 +201,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         hostvars = task_vars["hostvars"]
         for name in sorted(task_vars["groups"]["all"]):
             theirs = hostvars[name]
-            peer = (theirs.get(_SEEN) or {}).get("peer")
+            peer = _seen(task_vars, name).get("peer")
+            server = self._server_of(theirs) if peer is None else peer["server"]
             if peer is None:
                 own = theirs.get("automatic_bans_addresses")
                 found = self._addresses(own, theirs.get("ansible_host", name))
@@ -123,8 +210,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 found = list(peer["addresses"])
             addresses += found
             # One that is not in this run may be known to the host from an earlier one.
-            if name != mine and found and (peer is None or peer["sharing"]):
-                keys = (theirs.get(_SEEN) or {}).get("keys") or {}
+            if name != mine and found and not server and (peer is None or peer["sharing"]):
+                keys = _seen(task_vars, name).get("keys") or {}
                 port = (peer or {}).get("port", 2242)
                 row = {"name": name, "address": found[0], "port": port, "from": sorted(found)}
                 peers.append({**row, **{k: str(v) for k, v in keys.items()}})
@@ -145,6 +232,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             if not address.is_loopback:
                 found.append(str(address))
         return found
+
+
+def _seen(task_vars: Mapping[str, Any], host: str) -> dict[str, Any]:
+    """What a host said of itself in this run."""
+    found: dict[str, Any] = task_vars["hostvars"][host].get(_SEEN) or {}
+    return found
 
 
 def _resolved(name: str) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 from ansible_collections.ringfence.hosting.plugins.module_utils import _ban_agent
 from ansible_collections.ringfence.hosting.plugins.module_utils._ban_agent import (
     agent,
+    central,
     kernel,
     share,
     store,
@@ -32,7 +33,7 @@ _NOTE = "# Written by Ringfence; changes made here are lost.\n"
 def program() -> dict[str, str]:
     """Path -> text of the agent, as it was sent with this module."""
     texts = {f"{LIBRARY}/__init__.py": _source(_ban_agent)}
-    for part in (agent, kernel, share, store, users, web):
+    for part in (agent, central, kernel, share, store, users, web):
         texts[f"{LIBRARY}/{part.__name__.rpartition('.')[2]}.py"] = _source(part)
     texts[PROGRAM] = (
         "#!/usr/bin/python3 -IB\n"

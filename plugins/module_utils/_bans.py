@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.ringfence.hosting.plugins.module_utils import (
+    _ban_central,
     _ban_files,
     _ban_policy,
     _nginx,
@@ -27,6 +28,7 @@ from ansible_collections.ringfence.hosting.plugins.module_utils import (
 )
 from ansible_collections.ringfence.hosting.plugins.module_utils._ban_agent import (
     agent,
+    central,
     kernel,
     share,
     users,
@@ -86,6 +88,7 @@ class Plan:
     restart_agent: bool = False
     restart_receiver: bool = False
     absent: bool = False
+    no_central: bool = False
     compiled: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     diff: list[dict[str, str]] = field(default_factory=list)
@@ -96,6 +99,7 @@ class Plan:
         return bool(
             self.files or self.plugins or self.packages or self.keys or self.logs
             or self.units or self.reload_jails or self.restart_agent or self.restart_receiver
+            or self.no_central
         )  # fmt: skip
 
 
@@ -106,8 +110,9 @@ def look(host: Host, sites: Sequence[Site]) -> dict[str, Any]:
     """What the controller must know before it can say what this host gets; changes nothing.
 
     `unlogged`: see `_ban_policy.nginx_files`. `keys`: the public halves, where there are any.
+    `central`: the host whose central list this one is let in to.
     """
-    found: dict[str, Any] = {"keys": {}, "unlogged": {}}
+    found: dict[str, Any] = {"keys": {}, "unlogged": {}, "central": _let_in_to(host)}
     for name, path in (("key", share.KEY), ("host_key", _ban_files.HOST_KEY)):
         match = _KEY.search(host.text(f"{path}.pub") or "")
         if match:
@@ -116,6 +121,12 @@ def look(host: Host, sites: Sequence[Site]) -> dict[str, Any]:
     if nginx and host.exists(_nginx.MAIN):
         found["unlogged"] = _unlogged(host, nginx)
     return found
+
+
+def _let_in_to(host: Host) -> str:
+    with suppress(ValueError, KeyError, TypeError):
+        return str(json.loads(host.text(central.SECRET) or "")["server"])
+    return ""
 
 
 def _unlogged(host: Host, sites: Sequence[Site]) -> dict[str, list[dict[str, Any]]]:
@@ -162,26 +173,29 @@ def plan(host: Host, given: Mapping[str, Any]) -> Plan:
     made = Plan(warnings=served.problems)
     sources = _sources(host, sites, served)
     peers = _peers(host, given)
+    secrets = _central_files(host, given)
     settings = _settings(given, listed, sites, served, ignored, peers)
     plugins = _wanted_plugins(sites, served)
     settings["plugins"] = {
         path: hashlib.sha256(text.encode()).hexdigest() for path, text in plugins.items()
     }
-    wanted = _wanted_files(listed, sources, ignored, settings, peers)
+    wanted = _wanted_files(listed, sources, ignored, settings, peers) | secrets
     _plan_files(host, made, wanted)
+    made.no_central = not _serves(given) and bool(_ban_central.left(host))
     made.packages = [name for path, name in _PACKAGES.items() if not host.exists(path)]
-    if given["share"] and _lacks_keys(host):
+    sharing = bool(given["share"]) and not given.get("central")
+    if sharing and _lacks_keys(host):
         made.keys = [share.KEY, _ban_files.HOST_KEY]
     _plan_plugins(host, made, plugins)
     _plan_logs(host, made, sites, sources)
-    _plan_units(host, made, bool(given["share"]))
+    _plan_units(host, made, sharing)
     _show_rest(made)
     return made
 
 
 def plan_absent(host: Host) -> Plan:
     """What takes away all that was put on the host; the record of bans and fail2ban itself stay."""
-    made = Plan(absent=True)
+    made = Plan(absent=True, no_central=bool(_ban_central.left(host)))
     folder = share.FOLDER
     paths = [*_fixed_paths(), *(f"{folder}/{name}" for name in host.names(folder))]
     for other in (_ban_files.LIBRARY, web.FOLDER):
@@ -194,7 +208,7 @@ def plan_absent(host: Host) -> Plan:
         found = host.attributes(path)
         if found is not None and found.kind == "file":
             made.files[path] = (None, 0, "")
-            secret = path.endswith(("_key", "bans.json"))
+            secret = path.endswith(("_key", "bans.json")) or path == central.SECRET
             before = "(not shown)\n" if secret else host.text(path) or ""
             made.diff.append(_diff(path, before, ""))
     made.plugins = {path: None for path in _put_plugins(host) if _has_plugin(host, path)}
@@ -210,6 +224,7 @@ def plan_absent(host: Host) -> Plan:
         made.reload_jails = FAIL2BAN_JAILS in made.files
     for path in made.plugins:
         made.diff.append(_diff(path, "(our must-use plugin)\n", ""))
+    _show_central(made)
     return made
 
 
@@ -304,7 +319,7 @@ def _joomla_log(host: Host, folder: str) -> str:
 
 def _peers(host: Host, given: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Every other host that shares, with its keys: as told in this run, or else as known here."""
-    if not given["share"]:
+    if not given["share"] or given.get("central"):
         return []
     known = {peer["name"]: peer for peer in _kept_settings(host).get("peers", ())}
     peers = []
@@ -316,6 +331,33 @@ def _peers(host: Host, given: Mapping[str, Any]) -> list[dict[str, Any]]:
         if all(_KEY.fullmatch(str(value)) for value in peer.values()):
             peers.append({**peer, **{key: row[key] for key in ("name", "address", "port", "from")}})
     return sorted(peers, key=lambda peer: str(peer["name"]))
+
+
+def _serves(given: Mapping[str, Any]) -> bool:
+    """Whether this host is to keep the central list."""
+    return bool(given.get("central")) and bool(given["central"]["serve"])
+
+
+def _central_files(host: Host, given: Mapping[str, Any]) -> dict[str, tuple[str, int, str]]:
+    """What this host signs in to the central list with: as told in this run, or as known here."""
+    asked = given.get("central")
+    if not asked:
+        return {}
+    secret = given.get("secret") or {}
+    if not secret and _let_in_to(host) == asked["server"]:
+        secret = json.loads(host.text(central.SECRET) or "{}")
+    certificate = asked["certificate"] or host.text(central.CERTIFICATE) or ""
+    if not (secret and certificate) and not given.get("check"):
+        raise BansError(
+            f"automatic_bans_crowdsec_server: this host is not let in to the list on "
+            f"{asked['server']} yet, expected a run for both of them"
+        )
+    text = json.dumps({**secret, "server": asked["server"]}, indent=1, sort_keys=True) + "\n"
+    files = {central.SECRET: (text, 0o600, ""), central.CERTIFICATE: (certificate, 0o644, "")}
+    if asked["serve"]:
+        text = _ban_central.client_text(asked["address"], int(asked["port"]), secret)
+        files[_ban_central.CLIENT] = (text, 0o600, "")
+    return files
 
 
 def _kept_settings(host: Host) -> dict[str, Any]:
@@ -340,7 +382,8 @@ def _settings(
         "never": ignored,
         "web": sorted(servers) if _ban_policy.behind_cdn(sites) else [],
         "peers": peers,
-        "port": int(sharing.get("port", 0)),
+        "port": 0 if given.get("central") else int(sharing.get("port", 0)),
+        "central": _central_settings(given.get("central")),
         "peer_seconds": int(sharing.get("at_most", 3600)),
         "peer_bans_an_hour": int(sharing.get("an_hour", 200)),
         "jails": {
@@ -351,6 +394,11 @@ def _settings(
             _ban_policy.site_id(site): _site_settings(site, listed, served) for site in sites
         },
     }
+
+
+def _central_settings(asked: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    keys = ("server", "address", "port", "serve", "from", "others")
+    return {key: asked[key] for key in keys} if asked else None
 
 
 def _site_settings(site: Site, listed: Sequence[Jail], served: _Served) -> dict[str, Any]:
@@ -413,19 +461,26 @@ def _plan_files(host: Host, made: Plan, wanted: dict[str, tuple[str, int, str]])
         before, found = host.text(path), host.attributes(path)
         if before != text or found is None or found.mode != mode:
             made.files[path] = (text, mode, group)
-            made.diff.append(_diff(path, before or "", text))
+            made.diff.append(_shown(path, before or "", text))
     sharing = (_RECEIVER, _ban_files.SSHD_CONFIG, _ban_files.AUTHORIZED, share.KNOWN_HOSTS)
-    for path in sharing:
+    for path in (*sharing, central.SECRET, central.CERTIFICATE):
         if path in wanted or not host.exists(path):
             continue
         made.files[path] = (None, 0, "")
-        made.diff.append(_diff(path, host.text(path) or "", ""))
+        made.diff.append(_shown(path, host.text(path) or "", ""))
     names = set(made.files)
     made.reload_jails = any(path.startswith("/etc/fail2ban/") for path in names)
-    made.restart_agent = bool(names & {agent.CONFIGURATION, _SERVICE, share.KNOWN_HOSTS}) or any(
+    read = {agent.CONFIGURATION, _SERVICE, share.KNOWN_HOSTS, central.SECRET, central.CERTIFICATE}
+    made.restart_agent = bool(names & read) or any(
         path.startswith(_ban_files.LIBRARY) for path in names
     )
     made.restart_receiver = bool(names & {_RECEIVER, _ban_files.SSHD_CONFIG})
+
+
+def _shown(path: str, before: str, after: str) -> dict[str, str]:
+    if path in (central.SECRET, _ban_central.CLIENT):
+        before, after = (f"(not shown{n})\n" if t else "" for n, t in enumerate((before, after)))
+    return _diff(path, before, after)
 
 
 def _wanted_plugins(sites: Sequence[Site], served: _Served) -> dict[str, str]:
@@ -505,6 +560,11 @@ def _plan_units(host: Host, made: Plan, sharing: bool) -> None:
             made.units.append(["enable", "--now", unit])
 
 
+def _show_central(made: Plan) -> None:
+    if made.no_central:
+        made.diff.append(_diff(_ban_central.UNIT, "(the central list)\n", ""))
+
+
 def _show_rest(made: Plan) -> None:
     for name in made.packages:
         made.diff.append(_diff(f"package {name}", "absent\n", "present\n"))
@@ -515,6 +575,7 @@ def _show_rest(made: Plan) -> None:
     for step in made.units:
         if step[0] != "daemon-reload":
             made.diff.append(_diff(step[-1], "", f"{step[0]}d\n"))
+    _show_central(made)
 
 
 def _diff(path: str, before: str, after: str) -> dict[str, str]:
@@ -566,6 +627,8 @@ def carry_out(host: Host, made: Plan) -> None:
         _make_log(host, path, owner)
     _check_jails(host, before)
     _start(host, made)
+    if made.no_central:
+        _ban_central.take_away(host)
 
 
 def _write_jails_first(host: Host, made: Plan) -> None:
@@ -690,6 +753,8 @@ def _take_away(host: Host, made: Plan) -> None:
     for path, text in made.plugins.items():
         _put_plugin(host, path, text)
     stops = [step for step in made.units if step[0] == "disable"]
+    if made.no_central:
+        _ban_central.take_away(host)
     if made.reload_jails:
         for path in (FAIL2BAN_JAILS, FAIL2BAN_SETTINGS):
             _put(host, path, None, 0)
@@ -735,6 +800,10 @@ def run(host: Host, given: Mapping[str, Any], *, check: bool) -> dict[str, Any]:
         if lacking and not check:
             make_keys(host)
         return {"changed": lacking, **look(host, given["sites"])}
+    if given["phase"] == "central":
+        return _ban_central.set_up(host, given, check=check)
+    if given["phase"] == "register":
+        return _ban_central.register(host, given, check=check)
     try:
         made = plan(host, given)
     except _ban_policy.PolicyError as error:

@@ -22,9 +22,11 @@ options:
     description:
       - V(look) makes the keys that hosts share bans with, and says what the controller must know of this host. It comes first, on all
         hosts.
+      - V(central) sets up the central list on the host that is to keep it, and V(register) makes the credentials of who may use it.
+        Neither does anything on another host.
       - V(apply) does the rest.
     type: str
-    choices: [look, apply]
+    choices: [look, central, register, apply]
     default: apply
   state:
     description: V(absent) takes everything away.
@@ -71,6 +73,20 @@ options:
     description: How many bans another host may make here in an hour.
     type: int
     default: 200
+  crowdsec_server:
+    description:
+      - The host of the inventory that keeps a central list of bans, with the local API of CrowdSec. The hosts that name it share bans
+        by it. Without it hosts tell each other.
+    type: str
+    default: ""
+  crowdsec_port:
+    description: The port on which the central list answers.
+    type: int
+    default: 2243
+  secret:
+    description: What the host signs in to the central list with, handed over by the action plugin of this module.
+    type: str
+    default: ""
   payload:
     description: The above, packed by the action plugin of this module.
     type: str
@@ -106,6 +122,18 @@ keys:
   description: The public keys of the host, with O(phase=look).
   returned: success
   type: dict
+central:
+  description: The host whose central list this one is let in to, with O(phase=look).
+  returned: success
+  type: str
+certificate:
+  description: What the central list answers with, with O(phase=central).
+  returned: success
+  type: str
+credentials:
+  description: What hosts sign in with that are let in now, with O(phase=register). Keep it out of logs.
+  returned: success
+  type: dict
 unlogged:
   description: Server blocks of nginx without a log of their own, with O(phase=look).
   returned: success
@@ -128,7 +156,11 @@ from ansible_collections.ringfence.hosting.plugins.module_utils._host import Hos
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "phase": {"type": "str", "choices": ["look", "apply"], "default": "apply"},
+            "phase": {
+                "type": "str",
+                "choices": ["look", "central", "register", "apply"],
+                "default": "apply",
+            },
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "sites": {"type": "list", "elements": "dict"},
             "management": {"type": "list", "elements": "str", "default": []},
@@ -139,6 +171,9 @@ def main() -> None:
             "share_port": {"type": "int", "default": 2242},
             "share_at_most": {"type": "str", "default": "4h"},
             "share_an_hour": {"type": "int", "default": 200},
+            "crowdsec_server": {"type": "str", "default": ""},
+            "crowdsec_port": {"type": "int", "default": 2243},
+            "secret": {"type": "str", "default": "", "no_log": True},
             "payload": {"type": "str", "default": "", "no_log": False},
         },
         supports_check_mode=True,
@@ -146,6 +181,7 @@ def main() -> None:
     if not module.params["payload"]:
         module.fail_json(msg="expected to be run by the action plugin of its name")
     given = json.loads(module.params["payload"])
+    given["secret"] = json.loads(module.params["secret"] or "{}")
     connection = ssh_connection()
     given["connection"] = str(connection.address) if connection else ""
     try:

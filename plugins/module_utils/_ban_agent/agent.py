@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ansible_collections.ringfence.hosting.plugins.module_utils._ban_agent import (
+    central,
     kernel,
     share,
     users,
@@ -90,7 +91,13 @@ class Agent:
         self.web = Web(configuration["web"])
         self.peers = {peer["name"]: peer for peer in configuration["peers"]}
         shared = {name for name, jail in self.jails.items() if jail["share"]}
-        self.tellers = [share.Teller(self.host, peer, shared, _say) for peer in self.peers.values()]
+        self.tellers: list[share.Teller | central.Central] = [
+            share.Teller(self.host, peer, shared, _say) for peer in self.peers.values()
+        ]
+        listed = configuration["central"]
+        self.central = central.Central(self.host, listed, shared, _say) if listed else None
+        self.tellers += [self.central] if self.central else []
+        self.seen = self.store.states(central.JAIL)
         self.pool = ThreadPoolExecutor(max_workers=2)
         self._next = dict.fromkeys(("look", "joomla", "prune"), 0.0)
 
@@ -116,6 +123,7 @@ class Agent:
     def tick(self) -> None:
         """What time brings: peers' words, ends of bans, a table that somebody flushed."""
         self._hear_peers()
+        self._hear_central()
         self._end_users()
         now = time.monotonic()
         if now >= self._next["look"]:
@@ -213,7 +221,10 @@ class Agent:
     def _load_table(self) -> None:
         now = int(time.time())
         peers = [address for peer in self.peers.values() for address in peer["from"]]
-        text = kernel.table(self.settings["never"], peers, self.settings["port"])
+        port, listed = self.settings["port"], self.settings["central"]
+        if listed and listed["serve"]:
+            peers, port = listed["from"], listed["port"]
+        text = kernel.table(self.settings["never"], peers, port)
         live = [ban for ban in self.store.live(now, ADDRESS) if not self._is_never(ban.subject)]
         kernel.load(text + kernel.elements(live, self.host, now))
 
@@ -246,6 +257,7 @@ class Agent:
             for ban in self.store.live(now + 2)
             if ban.jail == jail and is_named(ban, str(message["id"])) and ban.source == self.host
         ]
+        self._withdraw(early)
         return self._lift(early, "lifted by fail2ban-client")
 
     def _unban(self, message: dict[str, Any]) -> dict[str, Any]:
@@ -254,7 +266,17 @@ class Agent:
         with contextlib.suppress(ValueError):
             wanted = str(ipaddress.ip_address(wanted))
         found = [ban for ban in self.store.live(int(time.time())) if is_named(ban, wanted)]
+        if self.central:
+            for address in {ban.subject for ban in found if ban.kind == ADDRESS}:
+                self.central.withdraw(self.store, address)
         return self._lift(found, why)
+
+    def _withdraw(self, bans: list[Ban]) -> None:
+        """What this host alone takes back; what others say of the address stays."""
+        for ban in bans:
+            if self.central and ban.kind == ADDRESS:
+                named = central.scenario(self.host, ban.reason)
+                self.central.withdraw(self.store, ban.subject, named)
 
     def _lift(self, bans: list[Ban], why: str) -> dict[str, Any]:
         now = int(time.time())
@@ -297,6 +319,33 @@ class Agent:
             self.store.note(f"told {peer}", str(now))
             if good:
                 self._put(*good)
+
+    def _hear_central(self) -> None:
+        listed = self.central.take() if self.central else None
+        if listed is None:
+            return
+        now = int(time.time())
+        others = max(1, int(self.settings["central"]["others"]))
+        limits = share.Limits(
+            self.settings["peer_bans_an_hour"] * others, self.settings["peer_seconds"]
+        )
+        live = [ban for ban in self.store.live(now, ADDRESS) if ban.jail == central.JAIL]
+        already = self.store.made_since(central.JAIL, now - 3600)
+        found = central.compare(
+            listed, live, self.seen, limits, already, self.host, now, self._is_never
+        )
+        self.seen = found.keys
+        if found.complaint:
+            _say(found.complaint)
+            self.store.note(f"refused {central.NAME}", f"{now} {found.complaint}")
+        if found.ended:
+            self._lift(found.ended, f"lifted on the {central.NAME}")
+        kept = [self.store.add(ban) for ban in found.bans]
+        for ban, one in zip(kept, found.bans, strict=True):
+            if ban.state != one.state:
+                self.store.set_state(ban, one.state)
+        if kept:
+            self._put(*kept)
 
     def _probe(self, _message: dict[str, Any]) -> dict[str, Any]:
         """Call every peer now, with nothing to tell."""

@@ -29,7 +29,7 @@ CREATE TABLE IF NOT EXISTS bans (
     until INTEGER NOT NULL,
     ended INTEGER,            -- when it was lifted before its time
     why TEXT NOT NULL,        -- by whom
-    state TEXT NOT NULL       -- user: what has to be put back (JSON); address: empty
+    state TEXT NOT NULL       -- user: what has to be put back (JSON); central list: its decision
 );
 CREATE INDEX IF NOT EXISTS live ON bans (until) WHERE ended IS NULL;
 CREATE INDEX IF NOT EXISTS subjects ON bans (subject);
@@ -155,6 +155,34 @@ class Store:
     def note(self, name: str, value: str) -> None:
         """Keep a word under a name, such as when a peer was last reached."""
         self._db.execute("INSERT OR REPLACE INTO notes VALUES (?,?)", (name, value))
+
+    def noted(self, name: str) -> str:
+        """The word under a name; empty where there is none."""
+        row = self._db.execute("SELECT value FROM notes WHERE name=?", (name,)).fetchone()
+        return str(row[0]) if row else ""
+
+    def notes_of(self, prefix: str) -> list[tuple[str, str]]:
+        """Names that begin so, each with its word."""
+        rows = self._db.execute(
+            "SELECT name, value FROM notes WHERE substr(name, 1, ?)=?", (len(prefix), prefix)
+        )
+        return [(str(name), str(value)) for name, value in rows]
+
+    def forget(self, name: str, value: str) -> None:
+        """Drop a word, unless another stands there by now."""
+        self._db.execute("DELETE FROM notes WHERE name=? AND value=?", (name, value))
+
+    def made_since(self, jail: str, since: int) -> int:
+        """How many bans a rule made here since then."""
+        row = self._db.execute(
+            "SELECT COUNT(*) FROM bans WHERE jail=? AND since>=?", (jail, since)
+        ).fetchone()
+        return int(row[0])
+
+    def states(self, jail: str) -> set[str]:
+        """What was kept with the bans of a rule."""
+        rows = self._db.execute("SELECT state FROM bans WHERE jail=? AND state<>''", (jail,))
+        return {str(row[0]) for row in rows}
 
     def prune(self, now: int) -> None:
         """Forget what is long over."""

@@ -39,16 +39,20 @@ _NFT = "/usr/sbin/nft"
 _TABLE = ["inet", "ringfence_bans"]
 _UNITS = ["fail2ban.service", "ringfence-bans.service"]
 _RECEIVER = "ringfence-bans-receiver.service"
+_CENTRAL_UNIT = "ringfence-bans-central.service"
+_CENTRAL = "central list"
 _SETS = ("ban4", "ban6", "shared4", "shared6")
 # Peers are called every half hour.
 _SILENT_SECONDS = 3 * 3600
+# The central list is asked every few seconds.
+_CENTRAL_SILENT_SECONDS = 300
 _LIMIT = 1 << 20
 
 
 def observe(host: Host, control: Control) -> Observation:
     settings = host.once("bans.json", lambda: _settings(host))
     check = control.params["check"]
-    if check == "peers" and not settings["peers"]:
+    if check == "peers" and not settings["peers"] and not settings.get("central"):
         return Observation({"wrong": [], "nothing": "this host shares no bans"}, "no peers")
     if check == "plugins" and not settings.get("plugins"):
         return Observation({"wrong": [], "nothing": "no WordPress asks for bans"}, "no WordPress")
@@ -81,6 +85,8 @@ def _settings(host: Host) -> dict[str, Any]:
 
 def _services(host: Host, settings: dict[str, Any]) -> Iterator[str]:
     units = [*_UNITS, *([_RECEIVER] if settings["port"] else [])]
+    if (settings.get("central") or {}).get("serve"):
+        units.append(_CENTRAL_UNIT)
     shown = host.output(["systemctl", "show", "-p", "Id,ActiveState,UnitFileState", "--", *units])
     for block in shown.strip().split("\n\n"):
         state = dict(line.partition("=")[::2] for line in block.splitlines())
@@ -309,6 +315,10 @@ def _peers(host: Host, settings: dict[str, Any]) -> Iterator[str]:
     except sqlite3.Error as error:
         raise HostError(f"{_RECORD}: {error}") from error
     now = time.time()
+    listed = settings.get("central")
+    if listed and now - _moment(notes.get(f"heard {_CENTRAL}", "")) > _CENTRAL_SILENT_SECONDS:
+        said = notes.get(f"unheard {_CENTRAL}", "").partition(" ")[2]
+        yield f"the {_CENTRAL} on {listed['server']} is not reached" + (f": {said}" if said else "")
     for peer in settings["peers"]:
         name = peer["name"]
         heard = _moment(notes.get(f"heard {name}", ""))

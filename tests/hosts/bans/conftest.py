@@ -58,6 +58,8 @@ class World:
     folder: Path
     network: str = ""
     said: list[str] = field(default_factory=list)
+    # The host that keeps the central list, if there is to be one.
+    central: str = ""
 
     def address(self, host: str) -> str:
         return self.servers.hosts[host].address
@@ -94,6 +96,7 @@ class World:
             hosts[name]["ringfence_sites"] = self.sites(web, **changed)
             hosts[name]["automatic_bans_addresses"] = [found.address, found.address6]
             hosts[name]["automatic_bans_management"] = [found.gateway]
+            hosts[name]["automatic_bans_crowdsec_server"] = self.central
         inventory.write_text(yaml.safe_dump({"all": {"hosts": hosts}}))
         play = Play(self.servers, "bans.yml", *options, evidence_in=self.folder / "evidence")
         play.command[play.command.index("-i") + 1] = str(inventory)

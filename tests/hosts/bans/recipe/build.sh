@@ -7,3 +7,5 @@ apt-get -qq -o Dpkg::Options::=--force-unsafe-io install --no-install-recommends
     fail2ban python3-pyinotify python3-systemd openssh-client > /dev/null
 systemctl disable --quiet fail2ban.service
 apt-get clean
+# The central list's, to be installed by the role itself.
+apt-get -qq --download-only install --no-install-recommends crowdsec > /dev/null

@@ -224,8 +224,8 @@ def test_wordpress_never_runs_as_root() -> None:
 def test_the_agent_is_sent_whole_and_needs_nothing_of_the_collection() -> None:
     texts = _ban_files.program()
     assert {path.rpartition("/")[2] for path in texts} == {
-        "__init__.py", "agent.py", "kernel.py", "share.py", "store.py", "users.py", "web.py",
-        "ringfence-bans",
+        "__init__.py", "agent.py", "central.py", "kernel.py", "share.py", "store.py", "users.py",
+        "web.py", "ringfence-bans",
     }  # fmt: skip
     assert not any("ansible_collections" in text for text in texts.values())
     for path, text in texts.items():
