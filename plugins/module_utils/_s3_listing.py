@@ -9,7 +9,7 @@ before boto3 reads the rest of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextvars import ContextVar
 from typing import Any
 from urllib.parse import unquote_plus
@@ -19,7 +19,7 @@ from ansible_collections.ringfence.hosting.plugins.module_utils._s3_client impor
 from ansible_collections.ringfence.hosting.plugins.module_utils._s3_heads import Target
 
 _CALLS = ("ListObjectsV2", "ListObjectVersions")
-_TAKEN = "RingfenceTargets"
+_TAKEN, _MARKER = "RingfenceTargets", "RingfenceMarker"
 _ROWS = frozenset({"Contents", "Version", "DeleteMarker"})
 _listing: ContextVar[bool] = ContextVar("_listing", default=False)
 
@@ -72,6 +72,8 @@ def _pages(
         if not page.get("IsTruncated"):
             return
         following = {option: page[said] for option, said in names.items()}
+        if _MARKER in page:
+            following["KeyMarker"] = page[_MARKER]
         if following == start:
             raise S3Error(f"{what['Bucket']}: the service lists the same objects again and again")
         start = following
@@ -89,7 +91,8 @@ def _asked(call: Callable[..., Mapping[str, Any]], **options: str) -> Mapping[st
 def _take_keys(
     response_dict: dict[str, Any], customized_response_dict: dict[str, Any], **_more: Any
 ) -> None:
-    """Take the objects out of a page's XML; what is no page is left to boto3."""
+    """Take the objects out of a page's XML; what is no page is left to boto3. Delete markers hold
+    nothing that could be encrypted."""
     if not _listing.get() or response_dict["status_code"] != 200:
         return
     try:
@@ -98,15 +101,26 @@ def _take_keys(
         return
     space = page.tag[: page.tag.find("}") + 1]
     encoded = page.findtext(f"{space}EncodingType") == "url"
-    customized_response_dict[_TAKEN] = list(_targets(page, space, encoded))
+    rows = [child for child in page if child.tag.removeprefix(space) in _ROWS]
+    customized_response_dict[_TAKEN] = [
+        _target(row, space, encoded) for row in rows if not row.tag.endswith("DeleteMarker")
+    ]
+    marker = page.findtext(f"{space}NextKeyMarker")
+    if marker and encoded:
+        keys = {_target(row, space, encoded).key for row in rows}
+        customized_response_dict[_MARKER] = _marker(marker, keys)
     page[:] = [child for child in page if child.tag.removeprefix(space) not in _ROWS]
     response_dict["body"] = ElementTree.tostring(page)
 
 
-def _targets(page: ElementTree.Element, space: str, encoded: bool) -> Iterator[Target]:
-    """Delete markers hold nothing that could be encrypted, and are none."""
-    for kind in ("Contents", "Version"):
-        for row in page.iterfind(space + kind):
-            key = row.findtext(f"{space}Key") or ""
-            version = row.findtext(f"{space}VersionId") if kind == "Version" else ""
-            yield Target(unquote_plus(key) if encoded else key, version or "")
+def _marker(said: str, keys: Set[str]) -> str:
+    """The last key of a page. Ceph's gateway says it as it is, where others encode it."""
+    known = [one for one in (said, unquote_plus(said)) if one in keys]
+    return max(known, key=str.encode, default=unquote_plus(said))
+
+
+def _target(row: ElementTree.Element, space: str, encoded: bool) -> Target:
+    key = row.findtext(f"{space}Key") or ""
+    # Some services give a version to the rows of a plain listing, too.
+    version = "" if row.tag.endswith("Contents") else row.findtext(f"{space}VersionId")
+    return Target(unquote_plus(key) if encoded else key, version or "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_listing as listing
@@ -139,3 +140,32 @@ def test_keys_are_decoded_where_the_service_encodes_them(
     answer = _answer(body % encoding + b"</ListBucketResult>")
     with embedded.FaultyWay(url, lambda *_which: answer) as way:
         assert all_of(_once(way.url), bucket) == [Target(key)]
+
+
+@pytest.mark.parametrize(
+    ("said", "rows", "marker"),
+    [
+        (b"a%2520b", [b"a%2520b"], "a%20b"),  # encoded, as Amazon has it
+        (b"a%20b", [b"a%2520b"], "a%20b"),  # as it is, as Ceph's gateway has it
+        (b"a+b", [b"a+b"], "a b"),
+        (b"a+b", [b"a+b", b"a%2Bb"], "a+b"),
+        (b"a%2Bb", [b"c"], "a+b"),
+    ],
+)
+def test_the_next_page_begins_after_the_last_key(
+    url: str, bucket: str, said: bytes, rows: list[bytes], marker: str
+) -> None:
+    page = b"<ListVersionsResult><EncodingType>url</EncodingType>"
+    page += b"".join(b"<Version><Key>%s</Key><VersionId>v</VersionId></Version>" % r for r in rows)
+    more = b"<IsTruncated>true</IsTruncated><NextKeyMarker>%s</NextKeyMarker>" % said
+    more += b"<NextVersionIdMarker>v</NextVersionIdMarker></ListVersionsResult>"
+    asked: list[str] = []
+
+    def fault(_number: int, line: str) -> bytes:
+        asked.append(line)
+        return _answer(page + (b"</ListVersionsResult>" if len(asked) > 1 else more))
+
+    with embedded.FaultyWay(url, fault) as way:
+        all_of(_once(way.url), bucket, versions=True)
+    query = parse_qs(asked[1].split()[1].partition("?")[2])
+    assert query["key-marker"] == [marker]
