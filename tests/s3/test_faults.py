@@ -159,6 +159,21 @@ def test_a_run_that_cannot_be_written_down_is_not_spoken_for_by_the_one_before(h
     assert state.is_file()
 
 
+def test_no_room_in_the_bucket(host: Host) -> None:
+    quota = ("--quota-scope=user", f"--uid={host.key.user}")
+    host.write(24)
+    with nothing_is_lost(host, more=0):
+        host.s3.admin("quota", "set", *quota, "--max-objects=1")
+        host.s3.admin("quota", "enable", *quota)
+        try:
+            with pytest.raises(_backup_host.BackupError) as caught:
+                host.restic("backup", "--json", "--quiet", str(host.live), seconds=20)
+        finally:
+            host.s3.admin("quota", "disable", *quota)
+        host.restic("unlock", "--remove-all")
+    assert "no end after 20 s: the bucket or its owner has no room left" in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("fault", "told"),
     [
