@@ -302,8 +302,38 @@ def run(
 
     Raises ListError for bad data and refusals, HostError for the rest; each in one line.
     """
-    if _is_long(given):
-        return _replace_long(host, given, connection, check=check)
+    if given.get("origin") and (given["list"], given["state"]) != ("block", "exact"):
+        raise ListError("origin: expected with the list block and the state exact only")
+    work = _replace_long if _is_long(given) else _change
+    found = work(host, given, connection, check=check)
+    found["changed"] = _note_origin(host, given, check=check) or found["changed"]
+    return found
+
+
+def origin_file(name: str) -> str:
+    """What is noted of where a list comes from; not loaded at boot, for it is none of nft's."""
+    return f"{_FOLDER}/{name}.json"
+
+
+def _note_origin(host: Host, given: dict[str, Any], *, check: bool) -> bool:
+    """Keep the word on a list beside it; whoever fills the whole list without one drops it."""
+    if given["state"] != "exact":
+        return False
+    path = origin_file(given["list"])
+    origin = given.get("origin")
+    text = json.dumps(origin, indent=1, sort_keys=True) + "\n" if origin else None
+    if host.text(path) == text:
+        return False
+    if not check and text is None:
+        os.unlink(host.real(path))
+    elif not check and text is not None:
+        replace_file(host, path, text.encode(), 0o600)
+    return True
+
+
+def _change(
+    host: Host, given: dict[str, Any], connection: Address | None, *, check: bool
+) -> dict[str, Any]:
     name, state, timeout = given["list"], given["state"], given["timeout"]
     _require_timeout(name, timeout)
     asked = _asked(given, timeout)

@@ -10,6 +10,7 @@ load, and the comparison holds for every version of nft.
 from __future__ import annotations
 
 import difflib
+import json
 import os
 import re
 from contextlib import suppress
@@ -419,6 +420,7 @@ def run(host: Host, given: dict[str, Any], *, check: bool) -> dict[str, Any]:
         "diff": todo.diff,
         "warnings": todo.warnings,
         "connection": str(connection) if connection else "",
+        "listed": bool(origins(host)),
     }
     if not todo.changed:
         return found
@@ -449,11 +451,22 @@ def info(host: Host, lists: list[str]) -> dict[str, Any]:
         ),
         "dropped": _dropped(host) if live is not None else {},
         "connection": str(connection) if connection else "",
+        "origins": origins(host),
         "lists": {
             name: [{"address": row.entry, "seconds": row.left} for row in _rows(host, name)]
             for name in lists
         },
     }
+
+
+def origins(host: Host) -> dict[str, Any]:
+    """List -> what was noted of where it comes from."""
+    found: dict[str, Any] = {}
+    for name in _address_lists.NAMES:
+        with suppress(ValueError):
+            known = json.loads(host.text(_address_lists.origin_file(name)) or "{}")
+            found |= {name: known} if known else {}
+    return found
 
 
 def _rows(host: Host, name: str) -> list[_address_lists.Left]:

@@ -71,6 +71,11 @@ connection:
   returned: always
   type: str
   sample: 203.0.113.7 to port 22
+origins:
+  description: Where lists come from, as far as it was noted, by list. Countries and feeds with their source, date and checksum.
+  returned: always
+  type: dict
+  sample: {"block": {"feed drop": {"source": "https://www.spamhaus.org/drop/drop.txt", "fetched": "2026-06-17T04:00:00Z", "sha256": "9f2c"}}}
 lists:
   description: The entries asked for, by list. C(seconds) is how long an entry still lasts, 0 for ever.
   returned: always

@@ -54,6 +54,12 @@ options:
     type: list
     elements: str
     default: []
+  origin:
+    description:
+      - Where the list comes from, to be noted beside it, and told by M(ringfence.hosting.firewall_info). Only with O(list=block) and
+        O(state=exact). Without it, O(state=exact) drops an earlier note.
+    type: dict
+    default: {}
 attributes:
   check_mode:
     description: Says what would change, and changes nothing.
@@ -67,6 +73,7 @@ attributes:
 seealso:
   - module: ringfence.hosting.firewall
   - module: ringfence.hosting.firewall_info
+  - module: ringfence.hosting.firewall_lists
 """
 
 EXAMPLES = r"""
@@ -118,6 +125,7 @@ def main() -> None:
             "timeout": {"type": "int", "default": 0},
             "timeouts": {"type": "dict", "default": {}},
             "without": {"type": "list", "elements": "str", "default": []},
+            "origin": {"type": "dict", "default": {}},
         },
         supports_check_mode=True,
     )

@@ -37,11 +37,19 @@ class SourceError(Exception):
     """Why a list cannot be used, in one line."""
 
 
+class Joined(NamedTuple):
+    """Networks of several lists, without overlap, and what is known of each list."""
+
+    networks: Networks
+    origin: dict[str, Any]
+
+
 class Folder:
     """The lists in a folder of the controller."""
 
     def __init__(self, path: str) -> None:
         self._path = Path(path).expanduser() if path else None
+        self._about: dict[str, dict[str, Any]] = {}
 
     def countries(self, codes: Collection[str]) -> dict[str, Networks]:
         """Code -> networks, of `codes` alone. Raises SourceError; a code without any is absent."""
@@ -55,6 +63,28 @@ class Folder:
         data = self._read(f"the feed {name}", f"feeds/{name}.txt", now)
         lines = data.decode("utf-8", "replace").splitlines()
         return feed_networks(lines, name)
+
+    def joined(self, codes: Collection[str], feeds: Collection[str], now: datetime) -> Joined:
+        """All networks of some countries and feeds. Raises SourceError."""
+        wanted, origin = sorted(set(codes)), {}
+        countries = self.countries(wanted)
+        for code in wanted:
+            if code not in countries:
+                raise SourceError(f"the country data know no {code}")
+        networks = [network for rows in countries.values() for network in rows]
+        if wanted:
+            origin["countries"] = {"codes": wanted, **self._told("countries")}
+        for name in sorted(set(feeds)):
+            if not _FEED.fullmatch(name):
+                raise SourceError(f"found the feed {name!r}, expected small letters, digits and _")
+            networks += self.feed(name, now)
+            origin[f"feed {name}"] = self._told(f"the feed {name}")
+        return Joined(_nftables.collapse(networks), origin)
+
+    def _told(self, what: str) -> dict[str, Any]:
+        """What goes to hosts of what is known of a list that was read."""
+        known = self._about[what]
+        return {key: known[key] for key in ("source", "fetched", "sha256") if key in known}
 
     def _read(self, what: str, name: str, now: datetime) -> bytes:
         if self._path is None:
@@ -76,6 +106,7 @@ class Folder:
             raise SourceError(
                 f"{what}: {path} is {age.days} days old, expected at most {known['max_age_days']}"
             )
+        self._about[what] = known
         return data
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
 
 import pytest
-from ansible_collections.ringfence.hosting.plugins.module_utils import _address_lists
+from ansible_collections.ringfence.hosting.plugins.module_utils import _address_lists, _firewall
 from ansible_collections.ringfence.hosting.plugins.module_utils._address_lists import (
     ListError,
     Networks,
@@ -21,6 +23,7 @@ from ansible_collections.ringfence.hosting.plugins.module_utils._address_lists i
     seconds,
     set_of,
 )
+from ansible_collections.ringfence.hosting.plugins.module_utils._host import Host
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -230,3 +233,31 @@ def test_a_list_that_mostly_changes_is_filled_anew() -> None:
     before = {f"192.0.2.{n}": 0 for n in range(10)}
     after = {f"192.0.3.{n}": 0 for n in range(10)}
     assert script("block", before, after).startswith("flush set inet ringfence block4_addresses")
+
+
+def test_where_a_list_comes_from_is_noted_beside_it(tmp_path: Path) -> None:
+    host = Host(str(tmp_path))
+    path = tmp_path / _address_lists.origin_file("block").lstrip("/")
+
+    def noted(origin: dict[str, Any], state: str = "exact", *, check: bool = False) -> bool:
+        asked = {"list": "block", "state": state, "origin": origin}
+        return _address_lists._note_origin(host, asked, check=check)
+
+    origin = {"feed drop": {"sha256": "ab"}}
+    assert noted(origin, check=True)
+    assert not path.exists()
+    assert [noted(origin), noted(origin)] == [True, False]
+    assert _firewall.origins(host) == {"block": origin}
+    # Who adds an entry by hand leaves the note, who fills the whole list drops it.
+    assert not noted({}, "present")
+    assert noted({}, check=True)
+    assert path.exists()
+    assert [noted({}), noted({})] == [True, False]
+    assert _firewall.origins(host) == {}
+
+
+@pytest.mark.parametrize(("name", "state"), [("ban", "exact"), ("block", "present")])
+def test_only_a_whole_block_list_has_an_origin(tmp_path: Path, name: str, state: str) -> None:
+    asked = {"list": name, "state": state, "origin": {"feed drop": {}}}
+    with pytest.raises(ListError, match="origin: expected with the list block"):
+        _address_lists.run(Host(str(tmp_path)), asked, None, check=True)
