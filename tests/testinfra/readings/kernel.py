@@ -68,7 +68,8 @@ READINGS = {
         "kernel.perf_cpu_time_max_percent",
         own_kernel=True,
     ),
-    "kernel_process_numbers": live(32768, 65536, "kernel.pid_max", own_kernel=True),
+    # systemd's own file asks for more than the control, so that nothing of ours is written.
+    "kernel_process_numbers": live(32768, 4194304, "kernel.pid_max", own_kernel=True),
     "kernel_oops": live(0, 1, "kernel.panic_on_oops", own_kernel=True),
     "kernel_restart": live(0, 60, "kernel.panic", own_kernel=True),
     "kernel_replacement": live(0, 1, "kernel.kexec_load_disabled", own_kernel=True),
