@@ -334,7 +334,7 @@ class Central(threading.Thread):
         now = int(time.time())
         found = [one for one in (decision(row, now) for row in new) if one]
         ended = {one.key for one in (decision(row, now) for row in gone) if one}
-        pending = {name.removeprefix(_WITHDRAW) for name, _ in store.notes_of(_WITHDRAW)}
+        pending = {name.removeprefix(_WITHDRAW) for name, _value in store.notes_of(_WITHDRAW)}
         with self._lock:
             if whole:
                 self._listed.clear()
