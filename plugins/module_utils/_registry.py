@@ -32,6 +32,7 @@ if (
         deleted_libraries,
         file_mode,
         file_walk,
+        hidden_processes,
         home,
         kernel_argument,
         kernel_module,

@@ -39,7 +39,6 @@ _LINE = re.compile(
     r"^-?(?P<type>auth|account|password|session)\s+"
     r"(?P<control>\[[^]]*\]|\S+)\s+(?P<module>\S+)(?:\s+(?P<arguments>.*))?$"
 )
-_HEADER = "# Written by Ringfence; changes made here are lost.\n"
 
 
 class _Line(NamedTuple):
@@ -74,12 +73,15 @@ class _Profile(NamedTuple):
 
 
 class _Module(NamedTuple):
-    """`stack`: the common-* file that decides. `configs`: read in order, the last one wins."""
+    """`stack`: the common-* file that decides. `configs`: read in order, the last one wins.
+
+    `once_ours`: a file that an earlier Ringfence wrote its settings into.
+    """
 
     stack: str
     configs: tuple[str, ...]
     defaults: dict[str, int]
-    drop_in: str = ""
+    once_ours: str = ""
     packaged: str = ""
     profiles: tuple[_Profile, ...] = ()
     config_since: tuple[int, ...] = ()
@@ -96,11 +98,15 @@ _MODULES = {
             "maxrepeat": 0,
             "maxsequence": 0,
             "maxclassrepeat": 0,
+            "dcredit": 0,
+            "ucredit": 0,
+            "lcredit": 0,
+            "ocredit": 0,
             "dictcheck": 1,
             "usercheck": 1,
             "enforcing": 1,
         },
-        drop_in="/etc/security/pwquality.conf.d/zz-ringfence.conf",
+        once_ours="/etc/security/pwquality.conf.d/zz-ringfence.conf",
         packaged="pwquality",
     ),
     "pwhistory": _Module(
@@ -227,14 +233,12 @@ def _stage_config(control: Control, module: _Module, state: dict[str, Any], stag
         raise HostError(f"{state['on_line'][0]} sets {option} itself: take it out there by hand")
     if not state["reads_config"]:
         raise HostError("this PAM has no configuration file for it: set it where the line is made")
-    line = _setting(control)
-    if not module.drop_in:
-        stage.edit(module.configs[-1], lambda text: with_line(text, LOOSE, option, line))
-        return
-    stage.edit(module.drop_in, lambda text: with_line(text or _HEADER, LOOSE, option, line))
-    if option in state["config"].get(module.configs[-1], {}):
-        note = f"set by Ringfence in {module.drop_in}"
-        stage.edit(module.configs[-1], lambda text: without(text, LOOSE, option, note))
+    line, decides = _setting(control), module.configs[-1]
+    # The file that is read last: no drop-in can undo it, and who reads this file alone sees it.
+    stage.edit(decides, lambda text: with_line(text, LOOSE, option, line))
+    if option in state["config"].get(module.once_ours, {}):
+        note = f"set by Ringfence in {decides}"
+        stage.edit(module.once_ours, lambda text: without(text, LOOSE, option, note))
 
 
 def _module(control: Control) -> _Module:

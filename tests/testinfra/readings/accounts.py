@@ -9,7 +9,7 @@ _PWQUALITY = "grep -h '^ *{} *=' /etc/security/pwquality.conf.d/*.conf /etc/secu
 
 
 def _pwquality(option: str, right: int, wrong: int) -> Reading:
-    """The main file is read last, so nothing there may undo the drop-in."""
+    """The main file is read last: whatever a drop-in says, it decides."""
     return Reading(
         read=f"{_PWQUALITY.format(option)}; grep -c '^password.*requisite.*pam_pwquality.so' "
         "/etc/pam.d/common-password",
@@ -214,9 +214,13 @@ READINGS = {
     "accounts_password_inactive": _age("idle", 6, "45"),
     "accounts_password_difference": _pwquality("difok", 2, 0),
     "accounts_password_classes": _pwquality("minclass", 2, 1),
+    "accounts_password_digits": _pwquality("dcredit", -1, 0),
+    "accounts_password_capitals": _pwquality("ucredit", -1, 1),
+    "accounts_password_small_letters": _pwquality("lcredit", -1, 0),
+    "accounts_password_signs": _pwquality("ocredit", -1, 1),
     "accounts_password_user_name": _pwquality("usercheck", 1, 0),
     "accounts_password_root_quality": Reading(
-        read="grep -hx enforce_for_root /etc/security/pwquality.conf.d/*.conf",
+        read="grep -hx enforce_for_root /etc/security/pwquality.conf",
         right="enforce_for_root",
         wrong="true",
     ),

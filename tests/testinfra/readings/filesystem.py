@@ -8,6 +8,7 @@ from tests.testinfra.readings._shared import Reading, modes, mount
 _LOCAL = "find / -xdev -path /proc -prune -o -path /sys -prune -o"
 _CRON = [f"/etc/cron.{name}" for name in ("d", "hourly", "daily", "weekly", "monthly")]
 _OPEN_MOUNT = "echo '{0} {0} none rbind 0 0' >> /etc/fstab; mount --rbind {0} {0}"
+_AS_NOBODY = "setpriv --reuid=65534 --regid=65534"
 
 
 def _own_mount(path: str, *right: str) -> Reading:
@@ -24,6 +25,20 @@ READINGS = {
     "filesystem_sites": _own_mount("/srv", "nodev", "nosuid"),
     "filesystem_added_programs": _own_mount("/opt", "nodev", "nosuid"),
     "filesystem_boot": _own_mount("/boot", "nodev", "nosuid", "noexec"),
+    "filesystem_processes": Reading(
+        read=f"{_AS_NOBODY} --clear-groups test -e /proc/1/status && echo seen by anybody; "
+        f"{_AS_NOBODY} --groups=adm test -e /proc/1/status && echo seen by the group; "
+        "awk '$2 == \"/proc\" {print $4}' /etc/fstab; "
+        "systemctl show --property=MainPID --value systemd-logind.service | "
+        "xargs -I % grep -cw '^Groups:.*4' /proc/%/status",
+        right="seen by the group\nnosuid,nodev,noexec,hidepid=2,gid=4\n1",
+        wrong="true",
+    ),
+    "filesystem_compilers": Reading(
+        read="stat -c '%a %U:%G' /usr/bin/i686-linux-gnu-as",
+        right="750 root:root",
+        wrong="install -m 755 /bin/true /usr/bin/i686-linux-gnu-as",
+    ),
     "filesystem_account_files": modes("644 root:root", "0666", "/etc/passwd", "/etc/group"),
     "filesystem_password_files": modes("640 root:shadow", "0644", "/etc/shadow", "/etc/gshadow"),
     "filesystem_old_passwords": modes("600 root:root", "0644", "/etc/security/opasswd"),

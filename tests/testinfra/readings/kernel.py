@@ -101,4 +101,10 @@ READINGS = {
         wrong="mkdir -p /etc/systemd/coredump.conf.d; printf '[Coredump]\\nStorage=external\\n'"
         " > /etc/systemd/coredump.conf.d/50-kept.conf",
     ),
+    "kernel_core_dump_size": Reading(
+        read="systemd-analyze cat-config systemd/coredump.conf | grep ^ProcessSizeMax | tail -n 1",
+        right="ProcessSizeMax=0",
+        wrong="mkdir -p /etc/systemd/coredump.conf.d; printf '[Coredump]\\nProcessSizeMax=1G\\n'"
+        " > /etc/systemd/coredump.conf.d/50-size.conf",
+    ),
 }

@@ -126,4 +126,13 @@ READINGS = {
     "packages_checksums": present("debsums"),
     "packages_temporary_folders": present("libpam-tmpdir"),
     "packages_restart_check": present("needrestart"),
+    "packages_process_accounting": present("acct"),
+    "packages_accounting_service": Reading(
+        read="systemctl is-enabled acct.service; /bin/true; lastcomm true | grep -o -m 1 ^true",
+        right="enabled\ntrue",
+        wrong="true",
+        own_kernel=True,
+    ),
+    "packages_rootkit_scan": unit("chkrootkit.timer", "enabled\nactive", "true"),
+    "packages_listed_origins": present("apt-show-versions"),
 }

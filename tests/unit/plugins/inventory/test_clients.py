@@ -103,7 +103,7 @@ def test_a_shared_host_takes_the_strictest_values(untouched: dict[str, Any]) -> 
     assert web1["accounts_inactive_days"] == 30
     assert web1["ringfence_handmade"] == {"accounts_inactive_days": {"group": 40}}
     assert web2["ssh_login_grace_time"] == 30
-    assert web2["ssh_max_sessions"] == 2
+    assert web2["ssh_max_sessions"] == 1
     assert "ssh_max_auth_tries" not in web1  # the default holds: nothing to set
 
 
