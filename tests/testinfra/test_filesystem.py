@@ -21,6 +21,7 @@ _NOT_HERE = (
     "filesystem_kept_temporary_files",
     "filesystem_boot_configuration",
     "filesystem_open_folders",  # reads a folder that only a test has opened; see below
+    "filesystem_compilers",  # reads a compiler that only the journey of all controls puts there
 )
 
 

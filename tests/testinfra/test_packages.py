@@ -14,6 +14,7 @@ _NOT_HERE = (
     "packages_remote_procedure_calls",
     "packages_remote_procedure_service",
     "packages_apparmor",
+    "packages_process_accounting",  # a container may not switch it on
 )
 # apt is asked for these only where something else had been said before.
 _SET_ON_NEED = (

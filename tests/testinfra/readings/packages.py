@@ -126,8 +126,7 @@ READINGS = {
     "packages_checksums": present("debsums"),
     "packages_temporary_folders": present("libpam-tmpdir"),
     "packages_restart_check": present("needrestart"),
-    "packages_process_accounting": present("acct"),
-    "packages_accounting_service": Reading(
+    "packages_process_accounting": Reading(
         read="systemctl is-enabled acct.service; /bin/true; lastcomm true | grep -o -m 1 ^true",
         right="enabled\ntrue",
         wrong="true",
