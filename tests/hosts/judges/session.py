@@ -10,27 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-import yaml
-
 from tests.fleet import Fleet, Machine
 from tests.fleet.inventory import ADMIN
 from tests.hosts.judges import panel
 from tests.hosts.judges.panel import Seat
 from tests.hosts.judges.peers import Peer
 from tests.hosts.judges.verdicts import Verdict
-from tests.hosts.playing import ROOT, Done, evidence, play, statuses
-
-
-def _strict() -> dict[str, object]:
-    """What the tier `strict` asks of a host: its profile and its values, those it builds on too."""
-    text = (ROOT / "tiers" / "tiers.yml").read_text(encoding="utf-8")
-    tiers, name = yaml.safe_load(text)["tiers"], "strict"
-    found: dict[str, object] = {"ringfence_profile": tiers[name]["profile"]}
-    while name:
-        found = {**tiers[name].get("controls", {}), **found}
-        name = tiers[name].get("extends", "")
-    # What the audit asks of an operator and no tier can name: who signs in.
-    return found | {"ssh_allow_groups": [ADMIN]}
+from tests.hosts.playing import Done, evidence, play, statuses
+from tests.hosts.tiers import asked
 
 
 # Not the guard is tried here: a busy machine may take its time, and an emulated one takes more.
@@ -43,7 +30,8 @@ _SLOW_UNDER_EMULATION = ("CRYP-7902",)
 # hosts ask for every control otherwise: a host of a client has the default profile.
 HARDENED = {
     "after": ("-e", '{"ringfence_profile": "l1_server"}'),
-    "strict": ("-e", json.dumps(_strict())),
+    # What the audit asks of an operator and no tier can name is who signs in.
+    "strict": ("-e", json.dumps(asked("strict") | {"ssh_allow_groups": [ADMIN]})),
 }
 # AIDE's database is built in the background. A state that changes between our audit and the judge's
 # look would be a disagreement about two states, not about one.

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ import pytest
 
 from tests.hosts.playing import evidence, play, sh, statuses
 from tests.hosts.sites import DOMAINS, Servers
+from tests.hosts.tiers import asked
 
 pytestmark = pytest.mark.hosts
 
@@ -19,12 +21,20 @@ _NONCE = re.compile(r'("nonce":|_wpnonce=|name="_wpnonce" value=)"?[0-9a-f]{10}'
 # WordPress makes a new one for each answer that embeds a page.
 _SECRET = re.compile(r'(data-secret=\\?"|#\?secret=)[0-9A-Za-z]{10}')
 _PAGES = 200
+_PATIENT = ("-e", "ringfence_guard_timeout=600")
 _FAMILIES = (
     "-e",
     '{"ringfence_families": ["apache", "certificates", "mariadb", "nginx", "php_fpm"]}',
-    "-e",
-    "ringfence_guard_timeout=600",
+    *_PATIENT,
 )
+_STRICT = (
+    "-e",
+    json.dumps(
+        asked("strict") | {"ringfence_families": ["accounts", "filesystem", "kernel", "packages"]}
+    ),
+)
+# What of the tier could reach a site: what its programs see, and what they may read.
+_FELT_BY_SITES = ("accounts_umask", "accounts_shell_umask", "filesystem_processes")
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +57,20 @@ def test_every_page_is_the_same_and_a_second_apply_changes_nothing(
         assert "changed" in statuses(evidence(tmp_path / "first"), host).values()
         found = set(statuses(evidence(tmp_path / "second"), host).values())
         assert not found & {"changed", "error"}
+
+
+def test_every_page_is_the_same_on_a_server_of_the_tier_strict(
+    servers: Servers, tmp_path: Path
+) -> None:
+    before = {host: _crawl(servers, host) for host in servers.hosts}
+    done = play(servers, "apply.yml", *_PATIENT, *_STRICT, evidence_in=tmp_path)
+    assert done.returncode == 0, done.output[-3000:]
+    for host in servers.hosts:
+        found = statuses(evidence(tmp_path), host)
+        assert {name: found[name] for name in _FELT_BY_SITES} == dict.fromkeys(
+            _FELT_BY_SITES, "changed"
+        )
+    assert {host: _crawl(servers, host) for host in servers.hosts} == before
 
 
 def _crawl(servers: Servers, host: str) -> dict[str, tuple[str, str]]:
