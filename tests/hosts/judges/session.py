@@ -19,7 +19,6 @@ from tests.hosts.judges.verdicts import Verdict
 from tests.hosts.playing import Done, evidence, play, statuses
 from tests.hosts.tiers import asked
 
-
 # Not the guard is tried here: a busy machine may take its time, and an emulated one takes more.
 _PATIENT = ("-e", "ringfence_guard_timeout=1800")
 _SECONDS = 3600

@@ -63,7 +63,7 @@ def test_every_page_is_the_same_on_a_server_of_the_tier_strict(
     servers: Servers, tmp_path: Path
 ) -> None:
     before = {host: _crawl(servers, host) for host in servers.hosts}
-    done = play(servers, "apply.yml", *_PATIENT, *_STRICT, evidence_in=tmp_path)
+    done = play(servers, "apply.yml", *_PATIENT, *_STRICT, evidence_in=tmp_path, timeout=1800)
     assert done.returncode == 0, done.output[-3000:]
     for host in servers.hosts:
         found = statuses(evidence(tmp_path), host)
