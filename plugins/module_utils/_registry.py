@@ -29,6 +29,7 @@ if (
         banner,
         boot_menu,
         certificate,
+        default_setting,
         deleted_libraries,
         file_mode,
         file_walk,

@@ -133,5 +133,10 @@ READINGS = {
         own_kernel=True,
     ),
     "packages_rootkit_scan": unit("chkrootkit.timer", "enabled\nactive", "true"),
+    "packages_checksums_compared": Reading(
+        read=". /etc/default/debsums; echo $CRON_CHECK; ls /etc/cron.weekly/debsums",
+        right="weekly\n/etc/cron.weekly/debsums",
+        wrong="true",
+    ),
     "packages_listed_origins": present("apt-show-versions"),
 }
