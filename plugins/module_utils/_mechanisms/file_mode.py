@@ -77,25 +77,44 @@ def judge(control: Control, observation: Observation) -> Verdict:
 
 def plan(control: Control, observation: Observation, stage: Stage) -> None:
     names = observation.state["names"]
-    for item in observation.state["bad"]:
-        if not item.linked:
-            _stage_mend(control, stage, item, names)
+    able = [item for item in observation.state["bad"] if not item.linked]
+    for item in able:
+        _stage_mend(control, stage, item, names)
+    if able and any(glob.has_magic(pattern) for pattern in control.params["paths"]):
+        stage.step(partial(_mend_newcomers, control=control, known={item.path for item in able}))
 
 
 def _stage_mend(control: Control, stage: Stage, item: _Found, names: _Names) -> None:
-    before = item.attributes
+    uid, gid, mode = _wanted(control, item.attributes, names)
+
+    def mend(host: Host) -> None:
+        _set(host, item.path, uid, gid, mode)
+
+    stage.step(mend)
+
+
+def _mend_newcomers(host: Host, control: Control, known: set[str]) -> None:
+    """What a package of this very run has brought, after it was looked which files there are."""
+    names = _names(host)
+    for pattern in control.params["paths"]:
+        for path in set(_matches(host, pattern)) - known:
+            attributes = host.attributes(path)
+            if attributes is None:
+                continue
+            found = _examined(host, control, path, attributes, names)
+            if found.wrong and not found.linked:
+                _set(host, path, *_wanted(control, attributes, names))
+
+
+def _wanted(control: Control, before: Attributes, names: _Names) -> tuple[int, int, int]:
+    """User, group and mode: what is allowed of those before stays."""
     uid = _number(control.params.get("owner"), names.users, before.uid)
     groups = control.params.get("groups", [])
     allowed = [names.groups[name] for name in groups if name in names.groups]
     if groups and not allowed:
         raise HostError(f"the host has no group {' or '.join(groups)}")
     gid = before.gid if before.gid in allowed or not allowed else allowed[0]
-    mode = before.mode & int(control.value, 8)
-
-    def mend(host: Host) -> None:
-        _set(host, item.path, uid, gid, mode)
-
-    stage.step(mend)
+    return uid, gid, before.mode & int(control.value, 8)
 
 
 def _set(host: Host, path: str, uid: int, gid: int, mode: int) -> None:
