@@ -27,6 +27,8 @@ SHOWN = {
 HIDDEN = [name for name, reading in READINGS.items() if reading.own_kernel]
 HOSTED = [name for name, reading in READINGS.items() if reading.hosted]
 BY_HAND = [name for name, reading in SHOWN.items() if reading.by_hand]
+# Built in the background: a quick host has it by the time that apply looks again.
+MAY_BE_DONE_BY_THEN = ("auditing_integrity_database",)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,10 @@ def test_fails_before(journey: Journey, host: str, name: str) -> None:
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("name", SHOWN)
 def test_is_applied_or_left_to_a_person(journey: Journey, host: str, name: str) -> None:
-    assert journey.applied[host][name] == ("fail" if name in BY_HAND else "changed")
+    right = {"fail"} if name in BY_HAND else {"changed"}
+    assert journey.applied[host][name] in right | (
+        {"changed"} if name in MAY_BE_DONE_BY_THEN else set()
+    )
 
 
 @pytest.mark.parametrize("host", HOSTS)
