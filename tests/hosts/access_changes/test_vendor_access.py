@@ -20,6 +20,7 @@ from tests.fleet import Fleet
 from tests.hosts.access_changes import CLIENT
 from tests.hosts.cli.calling import PROGRAM
 from tests.hosts.playing import ROOT
+from tests.hosts.second_factor.people import enrol, sign_in
 
 pytestmark = pytest.mark.hosts
 
@@ -70,11 +71,18 @@ class Place:
         answer: dict[str, Any] = json.loads(done.stdout)
         return done.returncode, answer
 
-    def play(self, *options: str) -> str:
-        """All that the playbook, called without the command, printed."""
+    def ask_for_codes(self) -> None:
+        """SSH asks those for a code of whom the register says so."""
+        path = self.folder / "codes.yml"
+        role = "ringfence.hosting.ssh_second_factor"
+        path.write_text(f"- hosts: all\n  gather_facts: false\n  roles: [{role}]\n")
+        self.play("-e", '{"ssh_second_factor_groups": []}', playbook=str(path))
+
+    def play(self, *options: str, playbook: str = "playbooks/vendor_access.yml") -> str:
+        """All that a playbook, called without the command, printed."""
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("ANSIBLE_", "RINGFENCE_"))}
         program = str(PROGRAM.with_name("ansible-playbook"))
-        place = ["-i", str(self.folder / "inv"), "playbooks/vendor_access.yml"]
+        place = ["-i", str(self.folder / "inv"), playbook]
         evidence = {"RINGFENCE_EVIDENCE_DIR": str(self.folder / "evidence"), "ANSIBLE_NOCOLOR": "1"}
         done = subprocess.run(
             [program, *place, *options], cwd=ROOT, env=kept | evidence,
@@ -241,6 +249,22 @@ def _busy(place: Place, host: str) -> subprocess.Popen[bytes]:
         assert time.monotonic() < until
         time.sleep(0.2)
     return session
+
+
+def test_a_code_is_asked_for_after_the_key_where_the_grant_says_so(place: Place) -> None:
+    place.register(second_factor=True)
+    assert place.call()[0] == 0
+    tokens = {host: enrol(place.fleet, host, "sc_sam") for host in HOSTS}
+    place.ask_for_codes()
+    for host in HOSTS:
+        assert not place.comes_in(host, "sc_sam")
+        done = sign_in(place.fleet, host, "sc_sam", tokens[host].code(+1), key=place.keys / "sam")
+        assert (done.came_in, done.asked) == (True, 1), done.said
+        assert place.comes_in(host, "kim")
+    place.register()
+    assert place.call()[0] == 0
+    place.ask_for_codes()
+    assert all(place.comes_in(host, "sc_sam") for host in HOSTS)
 
 
 def test_revoked_at_once_until_reinstated(place: Place) -> None:
