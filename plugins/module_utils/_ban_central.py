@@ -55,7 +55,8 @@ def settings_text(address: str, port: int) -> str:
     """The settings of CrowdSec: no `online_client`, so that nothing is told to the vendor."""
     everywhere = "[::]" if ":" in address else "0.0.0.0"  # noqa: S104 - the kernel lets the fleet in
     shown = {
-        "common": {"daemonize": False, "log_media": "stdout", "log_level": "warning"},
+        # Else CrowdSec 1.4.6 does not tell systemd that it is ready.
+        "common": {"daemonize": True, "log_media": "stdout", "log_level": "warning"},
         "config_paths": {
             "config_dir": FOLDER,
             "data_dir": DATA,
@@ -101,6 +102,8 @@ Wants=network-online.target
 [Service]
 Type=notify
 ExecStart={_PROGRAM} -c {_SETTINGS} -no-cs
+# It says 1 where it was told to stop.
+SuccessExitStatus=1
 Restart=always
 RestartSec=2
 UMask=0077

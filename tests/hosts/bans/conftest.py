@@ -189,7 +189,7 @@ def wait(seen: Callable[[], object], seconds: float, what: str | Callable[[], ob
     raise AssertionError(f"not within {seconds} s: {what if isinstance(what, str) else what()}")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # who was banned in one module is not for the next to find
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     hosts = {name: release for name, (release, _web) in SERVERS.items()}
     web = {name: server for name, (_release, server) in SERVERS.items()}
