@@ -17,6 +17,8 @@ from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_bucke
 from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_bucket_plan as plan
 from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_bucket_run as running
 from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_client as connecting
+from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_listing as listing
+from ansible_collections.ringfence.hosting.plugins.module_utils._s3_heads import Target
 from botocore.exceptions import ClientError
 
 from tests.s3.radosgw import KMS_KEYS, REGION, Gateway, Key
@@ -87,6 +89,32 @@ def test_a_bucket_is_brought_to_it_and_stays(gateway: Gateway, owner: Key, tmp_p
         safe.delete_object(Bucket="safe", Key="config", VersionId=stored["VersionId"])
     kept = safe.get_object(Bucket="safe", Key="config", VersionId=stored["VersionId"])
     assert kept["Body"].read() == b"x"
+
+
+def test_keys_and_versions_are_listed_as_boto3_lists_them(gateway: Gateway, owner: Key) -> None:
+    client = gateway.client(owner)
+    client.create_bucket(Bucket="listed")
+    client.put_bucket_versioning(Bucket="listed", VersioningConfiguration={"Status": "Enabled"})
+    for key in ["a", "a b+c%20d", "é/\U0001f512", "<&>", "line\nend", "x//y", "gone"]:
+        for body in (b"1", b"2"):
+            client.put_object(Bucket="listed", Key=key, Body=body)
+    client.delete_object(Bucket="listed", Key="gone")
+    rows = client.list_objects_v2(Bucket="listed")["Contents"]
+    versions = client.list_object_versions(Bucket="listed")["Versions"]
+    assert (len(rows), len(versions)) == (6, 14)
+    client.meta.events.register("provide-client-params.s3.*", _few)
+    found = [
+        [one for batch in listing.listed(client, "listed", "", old, None, 1) for one in batch]
+        for old in (False, True)
+    ]
+    assert found == [
+        [Target(row["Key"]) for row in rows],
+        [Target(row["Key"], row["VersionId"]) for row in versions],
+    ]
+
+
+def _few(params: dict[str, Any], **_more: Any) -> None:
+    params["MaxKeys"] = 3
 
 
 def test_killed_at_any_moment_no_object_is_lost(
