@@ -104,6 +104,7 @@ class _Step:
     control: Control
     act: Callable[[Host], None]
     sysctls: tuple[str, ...] = ()
+    paths: tuple[str, ...] = ()
 
 
 class Stage:
@@ -137,9 +138,18 @@ class Stage:
         """Stage `edit` (old text -> new text; an absent file is ""). Edits of a path add up."""
         self.files.append(_FileChange(self._owner(), path, edit, mode, validator))
 
-    def step(self, act: Callable[[Host], None], *, sysctls: tuple[str, ...] = ()) -> None:
-        """Stage a change of the live state. `sysctls`: kernel settings the guard must put back."""
-        self.steps.append(_Step(self._owner(), act, sysctls))
+    def step(
+        self,
+        act: Callable[[Host], None],
+        *,
+        sysctls: tuple[str, ...] = (),
+        paths: tuple[str, ...] = (),
+    ) -> None:
+        """Stage a change of the live state.
+
+        `sysctls`, `paths`: kernel settings and files that it changes, for the guard to put back.
+        """
+        self.steps.append(_Step(self._owner(), act, sysctls, paths))
 
     def package(self, name: str, state: str) -> None:
         """Stage that a package be `present` or `absent`; all are acted on in one go.

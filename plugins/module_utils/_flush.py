@@ -196,6 +196,7 @@ class Flush:
         if not risky or not self.guard.seconds or self._guard is not None:
             return
         paths = {f.path for f in stage.files if f.control.id in risky} & set(contents)
+        paths |= {path for s in stage.steps if s.control.id in risky for path in s.paths}
         reloads = {name for control_id in risky for name in stage.notified.get(control_id, ())}
         units = {name for name, (_state, owner) in stage.units.items() if owner.id in risky}
         guard = importlib.import_module(f"{__package__}._guard")

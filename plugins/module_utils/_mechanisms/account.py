@@ -34,6 +34,8 @@ from ansible_collections.ringfence.hosting.plugins.module_utils._settings_file i
 PARAMS = {"check": "str"}
 VALUE = ("list", "int")
 
+# What the programs that change accounts write to.
+DATABASES = ("/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow")
 _USERADD = "/etc/default/useradd"
 _INACTIVE = "inactive_days"
 _NO_SIGN_IN = {"/usr/sbin/nologin", "/sbin/nologin", "/bin/false", "/usr/bin/false"}
@@ -111,7 +113,7 @@ def _stage_command(stage: Stage, argv: list[str]) -> None:
     def act(host: Host) -> None:
         host.output(argv)
 
-    stage.step(act)
+    stage.step(act, paths=DATABASES)
 
 
 def _offenders(control: Control, observation: Observation) -> list[str]:

@@ -90,7 +90,7 @@ def _stage_mend(control: Control, stage: Stage, item: _Found, names: _Names) -> 
     def mend(host: Host) -> None:
         _set(host, item.path, uid, gid, mode)
 
-    stage.step(mend)
+    stage.step(mend, paths=(item.path,))
 
 
 def _mend_newcomers(host: Host, control: Control, known: set[str]) -> None:

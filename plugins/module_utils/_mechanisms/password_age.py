@@ -89,7 +89,7 @@ def _stage_change(stage: Stage, arguments: list[str]) -> None:
     def change(host: Host) -> None:
         host.output(["chage", *arguments])
 
-    stage.step(change)
+    stage.step(change, paths=(_SHADOW,))
 
 
 def _meets(control: Control, days: int | None) -> bool:

@@ -88,7 +88,7 @@ def _stage_group(stage: Stage, group: str, members: list[str]) -> None:
         for name in members:
             host.output(["gpasswd", "--add", name, group])
 
-    stage.step(make)
+    stage.step(make, paths=("/etc/group", "/etc/gshadow"))
 
 
 def _guarded(text: str, group: str) -> str:

@@ -13,6 +13,7 @@ A case is a folder with `case.yml` and, where files are easier kept as files, a 
       message: a part of it
       files: {path: text afterwards}      packages, units: {name: state}
       notify: [name]      steps: how many live changes      plan_error: a part of it
+      guarded: [path], what the guard must be able to put back of these changes
       enough: false, where what is planned cannot make it pass
 """
 
@@ -83,6 +84,7 @@ class Outcome:
     units: dict[str, str] = field(default_factory=dict)
     notify: set[str] = field(default_factory=set)
     steps: int = 0
+    guarded: set[str] = field(default_factory=set)
     plan_error: str = ""
 
 
@@ -155,3 +157,4 @@ def _plan(host: Host, control: Control, observation: Any, found: Outcome) -> Non
     found.units = {name: row[0] for name, row in stage.units.items()}
     found.notify = stage.notified[control.id]
     found.steps = len(stage.steps)
+    found.guarded = {path for step in stage.steps for path in step.paths}

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.ringfence.hosting.plugins.module_utils import _flush
+from ansible_collections.ringfence.hosting.plugins.module_utils import _flush, _guard
 from ansible_collections.ringfence.hosting.plugins.module_utils._control import Control, Stage
 from ansible_collections.ringfence.hosting.plugins.module_utils._host import Completed, Host
 
@@ -58,3 +58,18 @@ def test_a_package_of_both_waits_too(host: _Recorder, owners: tuple[Control, Con
 def test_removals_are_parted_alike(host: _Recorder) -> None:
     wanted = ((_DOOR, "libpam-y", "absent"), (_WINDOW, "telnet", "absent"))
     assert _carried_out(host, *wanted) == ["remove telnet", "guard", "remove libpam-y"]
+
+
+def test_the_guard_knows_the_files_that_programs_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    armed: list[list[str]] = []
+    monkeypatch.setattr(_guard, "arm", lambda paths, **_ignored: armed.append(paths) or {})
+    stage = Stage(Host(str(tmp_path)))
+    for control, path in ((_DOOR, "/etc/shadow"), (_WINDOW, "/etc/cron.allow")):
+        stage.begin(control)
+        stage.step(lambda _host: None, paths=(path,))
+
+    _flush.Flush(stage.host, check=False, guard=_flush.GuardOptions(60)).carry_out(stage)
+
+    assert armed == [["/etc/shadow"]]

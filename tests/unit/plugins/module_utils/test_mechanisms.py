@@ -45,6 +45,7 @@ def test_case(folder: Path, tmp_path: Path) -> None:
     assert found.units == expected.get("units", {})
     assert found.notify == set(expected.get("notify", []))
     assert found.steps == expected.get("steps", 0)
+    assert found.guarded >= set(expected.get("guarded", []))
     assert expected.get("plan_error", "") in found.plan_error
     assert bool(found.plan_error) == bool(expected.get("plan_error"))
 
