@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +16,13 @@ _HOSTS = "Which hosts"
 _CONTROLS = "Which controls"
 _ANSIBLE = "Ansible"
 _OUTPUT = "Output"
+
+
+def flag(*names: str, help: str, panel: str | None = None) -> Any:
+    """An option that is given or not, and takes no value."""
+    # Without a metavar `--help` would show a type.
+    return typer.Option(*names, metavar=" ", help=help, rich_help_panel=panel)
+
 
 Inventory = Annotated[
     list[str] | None,
@@ -101,31 +108,18 @@ VaultPasswordFile = Annotated[
 ]
 AskVaultPass = Annotated[
     bool,
-    typer.Option(
-        "--ask-vault-pass",
-        "-J",
-        metavar=" ",
-        help="Ask for the vault password.",
-        rich_help_panel=_ANSIBLE,
-    ),
+    flag("--ask-vault-pass", "-J", help="Ask for the vault password.", panel=_ANSIBLE),
 ]
 AskBecomePass = Annotated[
     bool,
-    typer.Option(
-        "--ask-become-pass",
-        "-K",
-        metavar=" ",
-        help="Ask for the sudo password.",
-        rich_help_panel=_ANSIBLE,
-    ),
+    flag("--ask-become-pass", "-K", help="Ask for the sudo password.", panel=_ANSIBLE),
 ]
 ShowCommand = Annotated[
     bool,
-    typer.Option(
+    flag(
         "--show-command",
-        metavar=" ",
         help="Print the ansible-playbook command that does the same, and stop.",
-        rich_help_panel=_ANSIBLE,
+        panel=_ANSIBLE,
     ),
 ]
 EvidenceDir = Annotated[
@@ -146,11 +140,10 @@ Store = Annotated[
         rich_help_panel=_OUTPUT,
     ),
 ]
-Json = Annotated[
-    bool,
-    typer.Option(
-        "--json", metavar=" ", help="One JSON document on standard output.", rich_help_panel=_OUTPUT
-    ),
+Json = Annotated[bool, flag("--json", help="One JSON document on standard output.", panel=_OUTPUT)]
+ReportDir = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="DIR", help="Default: reports/ in the evidence."),
 ]
 
 
@@ -172,7 +165,7 @@ class Target:
     evidence_dir: Path | None = None
 
 
-_HOST_OPTIONS: dict[str, tuple[Any, Any]] = {
+_OPTIONS: dict[str, tuple[Any, Any]] = {
     "inventory": (Inventory, None),
     "limit": (Limit, None),
     "client": (Client, None),
@@ -180,22 +173,20 @@ _HOST_OPTIONS: dict[str, tuple[Any, Any]] = {
     "family": (Family, None),
     "control": (Control, None),
     "profile": (Profile, None),
-}
-_RUN_OPTIONS: dict[str, tuple[Any, Any]] = {
     "forks": (Forks, None),
     "vault_password_file": (VaultPasswordFile, None),
     "ask_vault_pass": (AskVaultPass, False),
     "ask_become_pass": (AskBecomePass, False),
     "show_command": (ShowCommand, False),
     "evidence_dir": (EvidenceDir, None),
+    "store": (Store, None),
     "json": (Json, False),
 }
-_OPTIONS = {**_HOST_OPTIONS, **_RUN_OPTIONS}
 # What a command is called with beside `target`, where it has the option.
-_PASSED_ON = ("show_command", "json")
+_PASSED_ON = ("show_command", "store", "json")
 
 
-def _sharing(first: list[str], last: list[str]) -> Callable[[Callable[..., int]], Any]:
+def sharing(first: Sequence[str], last: Sequence[str]) -> Callable[[Callable[..., int]], Any]:
     """A decorator that gives a command shared options before and after its own.
 
     The command is called with `target`, with those of `_PASSED_ON` that it has, and with its own.
@@ -231,12 +222,20 @@ def _sharing(first: list[str], last: list[str]) -> Callable[[Callable[..., int]]
     return decorate
 
 
+RUN = ("forks", "vault_password_file", "ask_vault_pass", "ask_become_pass", "show_command")
+EVIDENCE = ("evidence_dir", "store", "json")
 # Commands that run a playbook on hosts that the user may choose.
-for_hosts = _sharing(list(_HOST_OPTIONS), list(_RUN_OPTIONS))
+for_hosts = sharing(
+    ["inventory", "limit", "client", "host", "family", "control", "profile"],
+    (*RUN, "evidence_dir", "json"),
+)
 # Commands that run a playbook on the hosts that follow from what they are asked.
-for_fleet = _sharing(["inventory"], list(_RUN_OPTIONS))
+for_fleet = sharing(["inventory"], (*RUN, "evidence_dir", "json"))
 # Commands that only read the inventory and its register.
-for_register = _sharing(["inventory"], ["vault_password_file", "ask_vault_pass", "json"])
+for_register = sharing(["inventory"], ["vault_password_file", "ask_vault_pass", "json"])
+# Commands that only read the evidence, or write into it, with the inventory and without.
+for_evidence = sharing(["inventory"], EVIDENCE)
+for_evidence_alone = sharing([], EVIDENCE)
 
 
 def _target(given: dict[str, Any]) -> Target:

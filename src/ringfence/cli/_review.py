@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -33,13 +32,12 @@ class Desk:
 
     def __init__(
         self,
-        inventory: Sequence[str] | None,
-        evidence_dir: Path | None,
+        target: Target,
         url: str | None,
         client: str | None,
         signing_key: Path | None = None,
     ) -> None:
-        self.context = Context(Target(inventory=list(inventory or []), evidence_dir=evidence_dir))
+        self.context = Context(target)
         self.client = client or ""
         self._url, self._key = url, signing_key
 
