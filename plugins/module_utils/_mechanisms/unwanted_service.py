@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from ansible_collections.ringfence.hosting.plugins.module_utils._control import (
     FAIL,
@@ -17,7 +19,8 @@ from ansible_collections.ringfence.hosting.plugins.module_utils._control import 
 from ansible_collections.ringfence.hosting.plugins.module_utils._host import Host, HostError
 
 # packages: what brings the service; units: all that start it, sockets and timers included.
-PARAMS = {"packages": "list", "units": "list"}
+# uses: by what the host itself may need it, of _USES; then a person stops it.
+PARAMS = {"packages": "list", "units": "list", "uses": "list?"}
 VALUE = ("str",)
 
 _SHARED = "unwanted units"
@@ -25,6 +28,7 @@ _PROPERTIES = "LoadState,ActiveState,UnitFileState"
 # "generated" comes from a script in /etc/init.d: whether it starts, its links decide.
 _STARTS = {"enabled", "enabled-runtime", "alias", "generated", "linked", "linked-runtime"}
 _DOWN = {"inactive", "failed"}
+_ISCSI_SESSIONS = "/sys/class/iscsi_session"
 
 
 def prepare(host: Host, controls: list[Control]) -> None:
@@ -40,7 +44,8 @@ def observe(host: Host, control: Control) -> Observation:
     bad = {unit: known[unit] for unit in units if _is_on(known[unit])}
     installed = host.installed_packages()
     there = [name for name in control.params["packages"] if name in installed]
-    return Observation({"bad": sorted(bad), "there": there}, _shown(bad, there))
+    used = _used(host, control) if bad else ""
+    return Observation({"bad": sorted(bad), "there": there, "used": used}, _shown(bad, there))
 
 
 def judge(control: Control, observation: Observation) -> Verdict:
@@ -48,16 +53,79 @@ def judge(control: Control, observation: Observation) -> Verdict:
     seen = "allowed" if bad else "stopped" if there else "absent"
     if control.meets(seen):
         return Verdict(PASS)
+    used = observation.state["used"]
+    if used:
+        return Verdict(FAIL, f"{observation.shown}; {used}: a person decides", by_hand=True)
     return Verdict(FAIL, observation.shown)
 
 
 def plan(control: Control, observation: Observation, stage: Stage) -> None:
+    if observation.state["used"]:
+        return
     if control.value == "absent":
         for name in observation.state["there"]:
             stage.package(name, "absent")
     if control.value == "stopped" or not observation.state["there"]:
         for unit in observation.state["bad"]:
             stage.unit(unit, "masked")
+
+
+def _used(host: Host, control: Control) -> str:
+    """For what this host itself needs the service; "" where nothing shows."""
+    for name in control.params.get("uses", []):
+        if name not in _USES:
+            raise HostError(f"there is no use called {name}")
+        said = _USES[name](host)
+        if said:
+            return said
+    return ""
+
+
+def _names_used(host: Host) -> str:
+    """systemd's own resolver answers at two of the addresses, and asks those of its own file."""
+    for path in ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"):
+        for line in (host.text(path) or "").splitlines():
+            words = line.split()
+            if words[:1] == ["nameserver"] and len(words) > 1 and _is_own(words[1]):
+                return f"this host asks it for names ({path})"
+    return ""
+
+
+def _is_own(address: str) -> bool:
+    if address in ("127.0.0.53", "127.0.0.54"):
+        return False
+    return address.startswith("127.") or address == "::1"
+
+
+def _accounts_used(host: Host, sources: set[str]) -> str:
+    for line in (host.text("/etc/nsswitch.conf") or "").splitlines():
+        database, _colon, named = line.partition("#")[0].partition(":")
+        found = sources & set(named.split())
+        if database.strip() in ("passwd", "group", "shadow") and found:
+            return f"accounts of this host may come from it ({min(found)} in /etc/nsswitch.conf)"
+    return ""
+
+
+def _disks_used(host: Host) -> str:
+    return "disks of this host are attached by it" if host.names(_ISCSI_SESSIONS) else ""
+
+
+def _folders_used(host: Host) -> str:
+    """systemd mounts some on demand too, and calls itself their source."""
+    for line in (host.text("/proc/self/mounts") or "").splitlines():
+        words = line.split()
+        if words[2:3] == ["autofs"] and not words[0].startswith("systemd-"):
+            return f"it mounts folders below {words[1]}"
+    return ""
+
+
+_USES: dict[str, Callable[[Host], str]] = {
+    "names": _names_used,
+    "winbind": partial(_accounts_used, sources={"winbind"}),
+    "directory": partial(_accounts_used, sources={"ldap", "sss"}),
+    "disks": _disks_used,
+    "folders": _folders_used,
+}
 
 
 def _show(host: Host, units: list[str]) -> dict[str, dict[str, str]]:
