@@ -23,6 +23,7 @@ from ansible_collections.ringfence.hosting.plugins.module_utils import (
     _access_keys,
     _access_signins,
     _access_sudo,
+    _nsswitch,
     _totp_host,
 )
 from ansible_collections.ringfence.hosting.plugins.module_utils._access_keys import Key
@@ -51,7 +52,6 @@ ROOT_GROUPS = {
 # These say less, and are told: they read every log.
 READING_GROUPS = ("adm", "systemd-journal")
 _NO_SHELL = re.compile(r"(?:.*/)?(?:nologin|false|sync|shutdown|halt)|")
-_LOCAL = frozenset({"files", "systemd", "compat", "db"})
 _HASHES = (
     *(("$y$", "yescrypt"), ("$gy$", "yescrypt"), ("$7$", "scrypt"), ("$2", "bcrypt")),
     *(("$6$", "sha512"), ("$5$", "sha256"), ("$1$", "md5")),
@@ -212,10 +212,7 @@ def _day(days: str) -> str:
 
 def _note_directories(server: _Server) -> None:
     """Accounts that come from elsewhere are not in the list, and that must be said."""
-    text = server.host.text("/etc/nsswitch.conf") or ""
-    match = re.search(r"^\s*passwd:(.*)$", text, re.MULTILINE)
-    foreign = [w for w in re.sub(r"\[[^]]*\]", "", match[1] if match else "").split()
-               if w not in _LOCAL]  # fmt: skip
+    foreign = _nsswitch.foreign(server.host, "passwd")
     if foreign:
         server.covered.append(
             coverage("directory", "not_collected", f"accounts of {', '.join(foreign)} (nsswitch)")
@@ -238,7 +235,15 @@ def _read_sudo(server: _Server) -> int | None:
     if rules.unresolved:
         said = f"who is in {', '.join(sorted(rules.unresolved))} cannot be told on the host"
         server.covered.append(coverage("sudo groups", "not_collected", said))
+    _note_rules_from_elsewhere(server)
     return len(everything)
+
+
+def _note_rules_from_elsewhere(server: _Server) -> None:
+    foreign = _nsswitch.foreign(server.host, "sudoers")
+    if foreign:
+        said = f"rules of {', '.join(foreign)} (nsswitch)"
+        server.covered.append(coverage("sudo directory", "not_collected", said))
 
 
 def _addresses(host: Host) -> list[str]:

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from ansible_collections.ringfence.hosting.plugins.module_utils import _nsswitch
 from ansible_collections.ringfence.hosting.plugins.module_utils._control import (
     FAIL,
     PASS,
@@ -69,12 +70,16 @@ class _Group(NamedTuple):
 
 
 class _Accounts(NamedTuple):
-    """All accounts and groups; `first_uid` is where ordinary accounts begin."""
+    """All accounts and groups; `first_uid` is where ordinary accounts begin.
+
+    `elsewhere`: of those named here and not in the files, what a directory service knows.
+    """
 
     users: list[_Account]
     groups: list[_Group]
     first_uid: int
     shells: frozenset[str]
+    elsewhere: frozenset[str] = frozenset()
 
 
 def observe(host: Host, control: Control) -> Observation:
@@ -147,7 +152,21 @@ def _read(host: Host) -> _Accounts:
     first = int(declared.value) if declared and declared.value.isdecimal() else _FIRST_ORDINARY_UID
     listed = (line.strip() for line in (host.text("/etc/shells") or "").splitlines())
     shells = frozenset(line for line in listed if line.startswith("/"))
-    return _Accounts(users, groups, first, shells)
+    missing = {name for group in groups for name in group.members} - {user.name for user in users}
+    numbers = {str(user.gid) for user in users} - {str(group.gid) for group in groups}
+    elsewhere = _asked(host, "passwd", missing, 0) | _asked(host, "group", numbers, 2)
+    return _Accounts(users, groups, first, shells, elsewhere)
+
+
+def _asked(host: Host, database: str, keys: set[str], place: int) -> frozenset[str]:
+    """Those of `keys` that a directory service knows; `place`: where a row of it has the key."""
+    if not keys or not _nsswitch.foreign(host, database):
+        return frozenset()
+    done = host.run(["getent", database, *sorted(keys)])
+    if done.rc not in (0, 2):  # 2: some of them are not known
+        raise HostError(f"getent {database}: {done.complaint()}")
+    rows = [line.split(":") for line in done.out.splitlines()]
+    return frozenset(row[place] for row in rows if len(row) > 2)
 
 
 def _account(row: list[str], shadow: list[str] | None) -> _Account:
@@ -241,12 +260,13 @@ def _gid_zero_group(known: _Accounts) -> Iterator[str]:
 
 def _missing_group(known: _Accounts) -> Iterator[str]:
     there = {group.gid for group in known.groups}
-    return (user.name for user in known.users if user.gid not in there)
+    unknown = (user for user in known.users if user.gid not in there)
+    return (user.name for user in unknown if str(user.gid) not in known.elsewhere)
 
 
 def _missing_member(known: _Accounts) -> Iterator[str]:
     """Whoever makes an account of that name is in the group at once."""
-    there = {user.name for user in known.users}
+    there = {user.name for user in known.users} | known.elsewhere
     for group in known.groups:
         yield from (name for name in group.members if name not in there)
 

@@ -12,8 +12,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from ansible_collections.ringfence.hosting.plugins.module_utils import _nsswitch
 from ansible_collections.ringfence.hosting.plugins.module_utils._control import (
     FAIL,
+    MANUAL,
     PASS,
     Control,
     Edit,
@@ -46,7 +48,8 @@ def observe(host: Host, control: Control) -> Observation:
     rules = host.once("cvtsudoers", lambda: _read(host))
     if "rules" in control.params:
         found = sorted(set(_found(control, rules)))
-        return Observation({"found": found}, "; ".join(found) or "none")
+        seen = {"found": found, "elsewhere": _nsswitch.foreign(host, "sudoers")}
+        return Observation(seen, "; ".join(found) or "none")
     overall, bound = _settings(control, rules)
     state = {
         "overall": overall,
@@ -127,6 +130,8 @@ def _found(control: Control, rules: dict[str, list[Any]]) -> Iterator[str]:
     check = _RULES.get(control.params["rules"])
     if check is None:
         raise HostError(f"there is no check of rules called {control.params['rules']}")
+    if check is _without_password:
+        yield from _exempt(rules)
     for spec in rules["User_Specs"]:
         names = [_name(u) for u in _list(spec, "User_List") if not u.get("negated")]
         for grant in _list(spec, "Cmnd_Specs"):
@@ -137,6 +142,14 @@ def _found(control: Control, rules: dict[str, list[Any]]) -> Iterator[str]:
 
 def _without_password(grant: dict[str, Any]) -> bool:
     return any(option.get("authenticate") is False for option in _list(grant, "Options"))
+
+
+def _exempt(rules: dict[str, list[Any]]) -> Iterator[str]:
+    """The group that sudo never asks for a password, whatever its rules say."""
+    for row in rules["Defaults"]:
+        for setting in _list(row, "Options"):
+            if setting.get("exempt_group"):
+                yield f"%{setting['exempt_group']}: exempt_group"
 
 
 def _all_but(grant: dict[str, Any]) -> bool:
@@ -155,6 +168,10 @@ def _judge_rules(control: Control, observation: Observation) -> Verdict:
     found = [
         row for row in observation.state["found"] if row.partition(": ")[0] not in control.value
     ]
+    elsewhere = observation.state["elsewhere"]
+    if not found and elsewhere:
+        said = f"{_CONFIG} has none, and rules come from {', '.join(elsewhere)} as well: look there"
+        return Verdict(MANUAL, said)
     if not found:
         return Verdict(PASS)
     others = and_others(len(found))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
+from ansible_collections.ringfence.hosting.plugins.module_utils import _nsswitch
 from ansible_collections.ringfence.hosting.plugins.module_utils._control import (
     FAIL,
     PASS,
@@ -98,11 +99,10 @@ def _is_own(address: str) -> bool:
 
 
 def _accounts_used(host: Host, sources: set[str]) -> str:
-    for line in (host.text("/etc/nsswitch.conf") or "").splitlines():
-        database, _colon, named = line.partition("#")[0].partition(":")
-        found = sources & set(named.split())
-        if database.strip() in ("passwd", "group", "shadow") and found:
-            return f"accounts of this host may come from it ({min(found)} in /etc/nsswitch.conf)"
+    for database in ("passwd", "group", "shadow"):
+        for name in _nsswitch.foreign(host, database):
+            if name in sources:
+                return f"accounts of this host may come from it ({name} in /etc/nsswitch.conf)"
     return ""
 
 

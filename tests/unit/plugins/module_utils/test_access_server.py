@@ -72,6 +72,16 @@ def test_accounts_from_elsewhere_are_told_as_not_read(
     assert [one["message"] for one in seen.covered] == said
 
 
+def test_rules_of_sudo_from_elsewhere_are_told_as_not_read(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/nsswitch.conf").write_text("passwd: files sss\nsudoers:\tfiles sss # AD\n")
+    seen: Any = server._Server(Host(str(tmp_path)))
+    server._note_rules_from_elsewhere(seen)
+    assert [(one["state"], one["message"]) for one in seen.covered] == [
+        ("not_collected", "rules of sss (nsswitch)")
+    ]
+
+
 def test_a_program_that_others_can_change(tmp_path: Path) -> None:
     (tmp_path / "opt").mkdir(mode=0o755)
     program = tmp_path / "opt/run"
