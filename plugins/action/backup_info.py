@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure
@@ -40,13 +40,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             row["control"]: control_action.waiver(row, today)
             for row in self._templar.template(task_vars.get("ringfence_waivers", []))
         }
-        newest: dict[str, dict[str, float] | str] = {}
+        made: dict[str, dict[str, list[datetime]] | str] = {}
         rows = []
         for site in sites:
             client = site["client"]
-            if client not in newest:
-                newest[client] = self._newest(site)
-            rows.append(self._row(site, known, newest[client], told, trouble, waived))
+            if client not in made:
+                made[client] = self._made(site)
+            rows.append(self._row(site, known, made[client], told, trouble, waived))
         return {"changed": False, **targets.returned(rows, known)}
 
     def _host(
@@ -67,8 +67,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             return {}, str(result.get("msg"))
         return result["state"], ""
 
-    def _newest(self, site: dict[str, Any]) -> dict[str, float] | str:
-        """Site -> when its newest backup was made; or why the repository does not say it."""
+    def _made(self, site: dict[str, Any]) -> dict[str, list[datetime]] | str:
+        """Site -> when its backups were made; or why the repository does not say it."""
         if backups.missing(site):
             return {}
         who = "keeper" if site["backup"].get("keeper") else "writer"
@@ -81,13 +81,16 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 rows = _backup_host.snapshots(repository, program=restic_program.program())
         except (BackupError, ProgramError, SettingsError, OSError, ValueError) as error:
             return str(error)
-        return {row["site"]: row["time"] for row in rows}
+        found: dict[str, list[datetime]] = {}
+        for row in rows:
+            found.setdefault(row["site"], []).append(datetime.fromisoformat(row["made"]))
+        return found
 
     def _row(
         self,
         site: dict[str, Any],
         known: catalogue.Catalogue,
-        newest: dict[str, float] | str,
+        made: dict[str, list[datetime]] | str,
         told: dict[str, Any],
         trouble: str,
         waived: dict[str, Any],
@@ -96,14 +99,15 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         asked = {
             "backups_late_after": site.get("backup", {}).get("late_after"),
             "backups_drill_every": site.get("backup", {}).get("drill_every"),
+            "backups_prune_within": site.get("backup", {}).get("prune_within"),
         }
-        troubles = {"host": trouble, "repository": newest if isinstance(newest, str) else ""}
+        troubles = {"host": trouble, "repository": made if isinstance(made, str) else ""}
         try:
             values = targets.values(known, "backup", {k: v for k, v in asked.items() if v})
             findings = backups.judge(
                 site,
                 values,
-                newest.get(site["id"]) if isinstance(newest, dict) else None,
+                made.get(site["id"], []) if isinstance(made, dict) else [],
                 told.get(site["client"], {}).get(site["id"]),
                 backups.drill_record(site),
                 time.time(),

@@ -214,7 +214,8 @@ def meaning(said: str) -> str:
 
 
 def snapshots(repository: Repository, *, program: str = "restic") -> list[dict[str, Any]]:
-    """Every snapshot, oldest first: `id`, `time` (epoch), `site`, `host`, `paths`.
+    """Every snapshot, oldest first: `id`, `time` (epoch), `made` (by its host's clock, ISO 8601),
+    `site`, `host`, `paths`.
 
     Asks the repository without a lock: a reader must not wait for a writer.
     """
@@ -233,6 +234,7 @@ def snapshots(repository: Repository, *, program: str = "restic") -> list[dict[s
         {
             "id": row["id"],
             "time": epoch(row["time"]),
+            "made": clock(row["time"]).isoformat(),
             "site": next(
                 (
                     tag[len(_SITE_TAG) :]
@@ -260,9 +262,14 @@ def choose(rows: list[dict[str, Any]], site: str, at: float | None = None) -> di
 
 def epoch(text: str) -> float:
     """Seconds since 1970 of a time such as 2026-11-26T20:07:25.123456789Z."""
+    return clock(text).timestamp()
+
+
+def clock(text: str) -> datetime:
+    """Such a time in its own zone, in that of UTC where it names none."""
     shorter = re.sub(r"(\.\d{6})\d+", r"\1", text.replace("Z", "+00:00"))
     parsed = datetime.fromisoformat(shorter)
-    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+    return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
 
 
 def told(moment: float) -> str:

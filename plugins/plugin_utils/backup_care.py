@@ -63,7 +63,8 @@ def prune(
         )
         groups = json.loads(said.strip().splitlines()[0]) if said.strip() else []
         gone[site] = sum(len(group.get("remove") or []) for group in groups or [])
-    if any(gone.values()) and not check:
+    if not check:
+        # Also where nothing was forgotten now: a run before may have been stopped in between.
         run(repository, "prune", refused=_REFUSED)
     return gone
 

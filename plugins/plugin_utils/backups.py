@@ -10,7 +10,8 @@ import json
 import os
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -33,14 +34,24 @@ _SERVER_DEFAULTS: Mapping[str, Any] = {
     "every": "24h",
     "late_after": "36h",
     "drill_every": "26w",
+    "prune_within": "2w",
     "keep": {"daily": 14, "weekly": 8, "monthly": 12},
 }
 _SERVER_KEYS = frozenset(
     (
         *("enabled", "bucket", "region", "endpoint", "password", "next", "writer", "keeper"),
-        *("every", "late_after", "drill_every", "keep", "lock", "escrow", "include", "exclude"),
+        *("every", "late_after", "drill_every", "prune_within", "keep", "lock", "escrow"),
+        *("include", "exclude"),
     )
 )
+# What a moment has in common with the others of its hour, its day, …
+_PERIODS: Mapping[str, Callable[[datetime], Any]] = {
+    "hourly": lambda at: (at.date(), at.hour),
+    "daily": lambda at: at.date(),
+    "weekly": lambda at: at.isocalendar()[:2],
+    "monthly": lambda at: (at.year, at.month),
+    "yearly": lambda at: at.year,
+}
 _HOST_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 # Local time, or with a zone: what --at takes.
 _AT = "a time such as 2026-11-26T14:00 or 2026-11-26T14:00+01:00"
@@ -205,7 +216,7 @@ def _site(site: Mapping[str, Any]) -> dict[str, Any]:
 def judge(
     site: Mapping[str, Any],
     values: Mapping[str, Any],
-    newest: float | None,
+    made: Sequence[datetime],
     state: Mapping[str, Any] | None,
     drill: Mapping[str, Any] | None,
     now: float,
@@ -213,20 +224,21 @@ def judge(
 ) -> list[dict[str, Any]]:
     """The findings of a site's backups.
 
-    `newest`: when the repository's newest snapshot was made, as the repository says; `state`: what
+    `made`: when each snapshot was made, oldest first, as the repository says; `state`: what
     the host's last run wrote; `drill`: the last proven restore, as `drill_record` reads it.
     `troubles`: why one of `repository` and `host` could not be asked.
     """
     if not enabled(site):
         said = "the site is not backed up"
-        others = ("recent", "succeeded", "consistent", "drilled")
+        others = ("recent", "succeeded", "consistent", "pruned", "drilled")
         rest = [_finding(f"backups_{one}", c.NOT_APPLICABLE, message=said) for one in others]
         return [_configured(site), *rest]
     return [
         _configured(site),
-        _recent(values["backups_recent"], newest, now, troubles.get("repository")),
+        _recent(values["backups_recent"], made, now, troubles.get("repository")),
         _succeeded(state, troubles.get("host")),
         _consistent(state, troubles.get("host")),
+        _pruned(site, values["backups_pruned"], made, now, troubles.get("repository")),
         drilled(values["backups_drilled"], drill, now),
     ]
 
@@ -247,12 +259,13 @@ def _configured(site: Mapping[str, Any]) -> dict[str, Any]:
     return _finding("backups_configured", c.PASS)
 
 
-def _recent(late: str, newest: float | None, now: float, trouble: str | None) -> dict[str, Any]:
+def _recent(late: str, made: Sequence[datetime], now: float, trouble: str | None) -> dict[str, Any]:
     name = "backups_recent"
     if trouble:
         return _finding(name, c.ERROR, expected=late, message=trouble)
-    if newest is None:
+    if not made:
         return _finding(name, c.FAIL, expected=late, message="the repository holds no backup of it")
+    newest = made[-1].timestamp()
     age = now - newest
     observed = f"{age / 3600:.1f} h old, of {told(newest)}"
     if age < -_CLOCKS_DIFFER:
@@ -293,6 +306,51 @@ def _consistent(state: Mapping[str, Any] | None, trouble: str | None) -> dict[st
         said = f"not InnoDB, so a write may fall into the dump: {', '.join(unsafe[:_SHOWN])}{more}"
         return _finding(name, c.FAIL, message=said)
     return _finding(name, c.PASS)
+
+
+def _pruned(
+    site: Mapping[str, Any],
+    within: str,
+    made: Sequence[datetime],
+    now: float,
+    trouble: str | None,
+) -> dict[str, Any]:
+    """Whether what should have gone for so long did go: that is seen in what is still there."""
+    name = "backups_pruned"
+    if trouble:
+        return _finding(name, c.ERROR, expected=within, message=trouble)
+    if not made:
+        return _finding(name, c.NOT_APPLICABLE, message="there is no backup of it")
+    keep = site["backup"].get("keep") or {}
+    if not any(keep.values()):
+        said = "the register keeps nothing of it (backup.keep), so nothing is ever pruned"
+        return _finding(name, c.FAIL, expected=within, message=said)
+    then = now - seconds(within)
+    due = unkept([one for one in made if one.timestamp() <= then], keep)
+    if due:
+        oldest = told(due[0].timestamp())
+        said = (
+            f"not pruned for {within} or longer: {len(due)} of {len(made)} backups were no longer "
+            f"to be kept at {told(then)} and are still there, the oldest of {oldest}"
+        )
+        return _finding(name, c.FAIL, expected=within, message=said)
+    return _finding(name, c.PASS, expected=within, observed=f"{len(made)} backups")
+
+
+def unkept(made: Sequence[datetime], keep: Mapping[str, int]) -> list[datetime]:
+    """Which of `made` (oldest first, by their hosts' clocks) `keep` does not keep, as restic
+    reckons: of each period the newest one, and the oldest of all while there are periods left."""
+    left = {period: keep[period] for period in _PERIODS if keep.get(period)}
+    last: dict[str, Any] = {}
+    gone = []
+    for number, one in enumerate(reversed(made), 1):
+        kept = False
+        for period, count in left.items():
+            mark = _PERIODS[period](one)
+            if count and (last.get(period) != mark or number == len(made)):
+                last[period], left[period], kept = mark, count - 1, True
+        gone += [] if kept else [one]
+    return gone[::-1]
 
 
 def drilled(every: str, drill: Mapping[str, Any] | None, now: float) -> dict[str, Any]:
@@ -393,8 +451,6 @@ def drill_record(site: Mapping[str, Any]) -> dict[str, Any] | None:
 
 def moment(text: str) -> float:
     """What --at says, in seconds since 1970; without a zone it is the controller's."""
-    from datetime import datetime
-
     try:
         return (
             datetime.fromisoformat(re.sub(r"Z$", "+00:00", text.strip())).astimezone().timestamp()

@@ -58,6 +58,7 @@ ORDERS: dict[str, dict[str, Any]] = {
     "backup.every": _DURATION_LOWER,
     "backup.late_after": _DURATION_LOWER,
     "backup.drill_every": _DURATION_LOWER,
+    "backup.prune_within": _DURATION_LOWER,
     "backup.lock": _DURATION_HIGHER,
     "backup.keep.hourly": _HIGHER,
     "backup.keep.daily": _HIGHER,

@@ -86,6 +86,7 @@ class Agency:
                     "every": "6h",
                     "late_after": "12h",
                     "drill_every": "4w",
+                    "keep": {"daily": 14},
                     "exclude": ["*.log"],
                     **self.settings,
                     **backup,

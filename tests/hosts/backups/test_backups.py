@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.ringfence.hosting.plugins.module_utils import _backup_host
@@ -244,9 +245,15 @@ def test_a_stolen_writers_key_destroys_nothing_for_good(agency: Agency) -> None:
 def test_pruning_keeps_what_the_register_keeps(agency: Agency) -> None:
     sh(agency.servers, "web1", "systemctl start ringfence-backup@zoo")
     say = ("-e", "care_client=zoo", "-e", "care_what=prune")
+    asked: dict[str, Any] = {"keep": {"hourly": 1}, "prune_within": "1s"}
+    agency.play("backup_audit.yml", **asked)
+    found = agency.findings("zoo/plain")["backups_pruned"]
+    assert (found["status"], "are still there" in found["message"]) == ("fail", True), found
     done = agency.play("backup_care.yml", *say, keep={"hourly": 1})
     assert done.returncode == 0, done.output
     assert "changed=1" in done.output
+    agency.play("backup_audit.yml", **asked)
+    assert agency.findings("zoo/plain")["backups_pruned"]["status"] == "pass"
     again = agency.play("backup_care.yml", *say, keep={"hourly": 1})
     assert "changed=0" in again.output, again.output
     denied = agency.play("backup_care.yml", *say, keep={})

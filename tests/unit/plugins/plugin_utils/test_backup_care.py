@@ -45,6 +45,14 @@ def test_a_trial_prunes_nothing() -> None:
     assert "--tag=site=shop" in restic.calls[0]
 
 
+def test_data_goes_also_where_a_run_was_stopped_before_it_did() -> None:
+    restic = _Restic(forget=json.dumps([{"remove": None}]))
+    assert backup_care.prune(restic, _REPOSITORY, {"shop": {"daily": 7}}, check=False) == {
+        "shop": 0
+    }
+    assert [call[0] for call in restic.calls] == ["unlock", "forget", "prune"]
+
+
 def test_the_password_in_use_is_never_removed() -> None:
     keys = [{"id": "a", "current": False}, {"id": "b", "current": True}]
     restic = _Restic(key=json.dumps(keys))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,9 +15,10 @@ _BACKUP = {
     "password": "p",
     "writer": {"key": "AKIA", "secret": "s"},
     "every": "6h",
+    "keep": {"daily": 2},
 }
 _SITE = {"client": "acme", "id": "shop", "root": "/srv/shop", "backup": _BACKUP}
-_VALUES = {"backups_recent": "12h", "backups_drilled": "4w"}
+_VALUES = {"backups_recent": "12h", "backups_drilled": "4w", "backups_pruned": "2w"}
 _NOW = 1_800_000_000.0
 _GOOD = {"error": "", "files": 3, "tables": 2, "rows": 9, "unsafe_tables": []}
 _DRILL = {
@@ -33,11 +35,16 @@ _DRILL = {
 }
 
 
+def _made(*hours: float) -> list[datetime]:
+    """When backups of so many hours ago were made."""
+    return [datetime.fromtimestamp(_NOW - one * 3600, UTC) for one in hours]
+
+
 def _judged(**given: Any) -> dict[str, dict[str, Any]]:
     asked = {
         "site": _SITE,
         "values": _VALUES,
-        "newest": _NOW - 3600,
+        "made": _made(1),
         "state": _GOOD,
         "drill": _DRILL,
         "now": _NOW,
@@ -56,10 +63,25 @@ def test_all_is_well() -> None:
 @pytest.mark.parametrize(
     ("given", "control", "status", "words"),
     [
-        ({"newest": None}, "backups_recent", "fail", "no backup"),
-        ({"newest": _NOW - 13 * 3600}, "backups_recent", "fail", "late"),
-        ({"newest": _NOW + 3600}, "backups_recent", "fail", "future"),
+        ({"made": []}, "backups_recent", "fail", "no backup"),
+        ({"made": _made(13)}, "backups_recent", "fail", "late"),
+        ({"made": _made(-1)}, "backups_recent", "fail", "future"),
         ({"troubles": {"repository": "S3 is down"}}, "backups_recent", "error", "S3 is down"),
+        ({"troubles": {"repository": "S3 is down"}}, "backups_pruned", "error", "S3 is down"),
+        ({"made": []}, "backups_pruned", "not_applicable", "no backup"),
+        (
+            {"made": _made(*(24 * day for day in (18, 17, 16, 15, 14, 13, 0)))},
+            "backups_pruned",
+            "fail",
+            "3 of 7 backups were no longer to be kept at 2027-01-01 08:00:00 UTC and are still "
+            "there, the oldest of 2026-12-28 08:00:00 UTC",
+        ),
+        (
+            {"site": {**_SITE, "backup": {**_BACKUP, "keep": {"daily": 0}}}},
+            "backups_pruned",
+            "fail",
+            "keeps nothing",
+        ),
         ({"troubles": {"host": "unreachable"}}, "backups_succeeded", "error", "unreachable"),
         ({"state": None}, "backups_succeeded", "fail", "no backup has been tried"),
         (
@@ -95,6 +117,38 @@ def test_what_is_wrong_is_a_finding(
     row = _judged(**given)[control]
     assert row["status"] == status
     assert words in row["message"]
+
+
+@pytest.mark.parametrize(
+    ("days", "status"),
+    [
+        ((16, 15, 13, 12, 11, 0), "pass"),  # two of the time before the limit: kept then
+        ((13, 12, 11, 0), "pass"),  # too many, but not for so long
+        ((16, 15, 14, 0), "fail"),
+    ],
+)
+def test_what_may_still_be_there_is_no_finding(days: tuple[int, ...], status: str) -> None:
+    found = _judged(made=_made(*(24 * day for day in days)))["backups_pruned"]
+    assert found["status"] == status
+
+
+def test_a_repository_that_is_pruned_in_time_never_fails() -> None:
+    """Whatever is kept: hourly backups for a year, pruned each week, looked at before each time."""
+    for keep in (
+        {"hourly": 24, "daily": 7},
+        {"daily": 14, "weekly": 4, "monthly": 3},
+        {"yearly": 1},
+    ):
+        there: list[datetime] = []
+        for number in range(0, 365 * 24, 5):
+            now = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=number)
+            there.append(now)
+            if number % (7 * 24) < 5:
+                old = [one for one in there if one <= now - timedelta(weeks=2)]
+                assert backups.unkept(old, keep) == []
+                gone = set(backups.unkept(there, keep))
+                there = [one for one in there if one not in gone]
+        assert len(there) < 50
 
 
 def test_a_restore_that_compared_nothing_is_no_proof() -> None:
