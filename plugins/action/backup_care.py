@@ -98,18 +98,23 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         return {"changed": added}
 
     def _drop_passwords(self, sites: list[dict[str, Any]]) -> dict[str, Any]:
+        held = self._task.args.get("held")
+        if not held:
+            raise SettingsError("held: expected what the hosts say, for drop_passwords")
+        if sites[0]["backup"].get("next"):
+            said = "the register still has backup.next: it becomes backup.password first, or goes"
+            raise SettingsError(f"{said}; no password was removed")
+        backup_care.require_held(str(backups.opening(sites[0], "keeper")["password"]), held)
         run = backup_care.bound(restic_program.program())
         with tempfile.TemporaryDirectory() as cache, self._opened(sites[0], cache) as repository:
             count = backup_care.drop_others(run, repository, check=self._task.check_mode)
         return {"changed": bool(count), "dropped": count}
 
     def _escrow(self, sites: list[dict[str, Any]]) -> dict[str, Any]:
-        backup = sites[0]["backup"]
-        target = _escrow_file(sites[0])
-        if not self._task.check_mode:
-            password = str(backups.opening(sites[0], "keeper")["password"])
-            backup_care.escrow(password, backup.get("escrow", []), target)
-        return {"changed": True, "file": str(target), "recipients": backup.get("escrow", [])}
+        recipients, target = sites[0]["backup"].get("escrow", []), _escrow_file(sites[0])
+        password = str(backups.opening(sites[0], "keeper")["password"])
+        backup_care.escrow(password, recipients, target, check=self._task.check_mode)
+        return {"changed": True, "file": str(target), "recipients": recipients}
 
     def _adopt(self, sites: list[dict[str, Any]]) -> dict[str, Any]:
         bucket, names = self._task.args.get("bucket"), self._task.args.get("archives") or []

@@ -23,7 +23,8 @@ options:
     description:
       - V(prune) forgets the backups that C(backup.keep) does not keep, and removes their data.
       - V(add_password) has C(backup.next.password) open the repository as well.
-      - V(drop_passwords) has nothing but C(backup.password) open it.
+      - V(drop_passwords) has nothing but C(backup.password) open it. It removes none while a host of O(held) has
+        another, or does not say.
       - V(escrow) encrypts C(backup.password) to the people of C(backup.escrow) by age; each can open it alone.
       - V(adopt) brings O(archives) of O(bucket) into the repository, reads them back and compares. They stay where
         they were too.
@@ -52,6 +53,11 @@ options:
     description: Names of old archives, for V(adopt), as M(ringfence.hosting.s3_archive_info) finds them.
     type: list
     elements: str
+  held:
+    description:
+      - For V(drop_passwords), each host with sites of the client -> what M(ansible.builtin.stat) says, with a
+        checksum by SHA-256, of its file C(/etc/ringfence/backup/CLIENT/password); empty where it did not say.
+    type: dict
   confirm:
     description: The client's id, for V(shred).
     type: str
@@ -148,6 +154,7 @@ def main() -> None:
             },
             "bucket": {"type": "str"},
             "archives": {"type": "list", "elements": "str"},
+            "held": {"type": "dict"},
             "confirm": {"type": "str"},
             "authority": {"type": "str"},
         },

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -94,6 +95,25 @@ def add_password(run: Restic, repository: Repository, password: str, *, check: b
     return True
 
 
+def require_held(password: str, held: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raises BackupError where a host would be shut out if nothing but `password` opened it.
+
+    `held`: host -> what ansible.builtin.stat says of its file with the password, empty where the
+    host did not say. One that has no such file is not shut out: it never got in.
+    """
+    wanted = hashlib.sha256(f"{password}\n".encode()).hexdigest()
+    troubles = []
+    for host, seen in sorted(held.items()):
+        found = seen.get("checksum")
+        if not found and seen.get("exists") is not False:
+            troubles.append(f"{host} does not say which password it has")
+        elif found and found != wanted:
+            troubles.append(f"{host} has another password than backup.password")
+    if troubles:
+        said = f"no password was removed: {'; '.join(troubles)}"
+        raise BackupError(f"{said}: run playbooks/backup_hosts.yml first")
+
+
 def drop_others(run: Restic, repository: Repository, *, check: bool) -> int:
     """Remove every password but the one that opened it; how many there were."""
     keys = json.loads(run(repository, "key", "list", "--json", "--no-lock"))
@@ -123,30 +143,30 @@ def copy(run: Restic, source: Repository, target: Repository, *, check: bool) ->
     return len(waiting)
 
 
-def escrow(password: str, recipients: Sequence[str], target: Path) -> bool:
-    """Encrypt a password to several people of whom each can open it alone; whether it was written.
+def escrow(password: str, recipients: Sequence[str], target: Path, *, check: bool) -> None:
+    """Encrypt a password to several people of whom each can open it alone.
 
     A copy cannot be compared without a recipient's secret, so it is made anew each time.
     """
     if len(set(recipients)) < 2:
         raise BackupError("escrow: expected two recipients or more")
+    if shutil.which("age") is None:
+        raise BackupError("age is not installed on the controller")
+    if check:
+        return
     target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     staged = target.with_suffix(".new")
     command = ["age", "--encrypt", "--armor", *(f"--recipient={one}" for one in recipients)]
-    try:
-        done = subprocess.run(
-            [*command, f"--output={staged}"],
-            input=password.encode(),
-            capture_output=True,
-            check=False,
-        )
-    except FileNotFoundError:
-        raise BackupError("age is not installed on the controller") from None
+    done = subprocess.run(
+        [*command, f"--output={staged}"],
+        input=password.encode(),
+        capture_output=True,
+        check=False,
+    )
     if done.returncode:
         raise BackupError(f"age: {done.stderr.decode(errors='replace').strip()[:200]}")
     staged.chmod(0o600)
     staged.replace(target)
-    return True
 
 
 def shred(client: Any, bucket: str, prefix: str, *, check: bool) -> dict[str, Any]:

@@ -31,6 +31,8 @@ class _Desk:
         keys = {"writer": _KEY, "keeper": _KEY, "keep": {"hourly": 1}}
         self.settings: dict[str, Any] = {**place, **keys}
         self.folder, self.said = folder, ""
+        # This machine, which has no password of any client's repository, stands for the host.
+        self.way: dict[str, Any] = {"ansible_connection": "local", "ansible_become": False}
         (self.server,) = backups.server({**self.settings, "password": _AGENCY}, "web1")
 
     def site(self, **backup: Any) -> dict[str, Any]:
@@ -42,9 +44,16 @@ class _Desk:
         with opened as repository:
             return _backup_host.restic(repository, *words, program=restic_program.program())
 
+    def stored(self) -> int:
+        """Bytes of data that acme's repository has in the bucket."""
+        client = embedded.client(self.settings["endpoint"])
+        listed = client.list_objects_v2(Bucket="backups", Prefix="acme/data/")
+        return sum(row["Size"] for row in listed["Contents"])
+
     def call(self, *words: str, **backup: Any) -> tuple[int, str]:
         hosts = {
             "web1": {
+                **self.way,
                 "ringfence_sites": [self.site(**backup)],
                 "backup_server": {**self.settings, "password": _AGENCY},
             }
@@ -86,6 +95,18 @@ def test_old_backups_of_clients_and_servers_go(desk: _Desk) -> None:
     assert "1 snapshots" in desk.restic(desk.server, "snapshots")
 
 
+def test_data_goes_too_where_a_run_was_stopped_before_it_did(desk: _Desk) -> None:
+    data = desk.folder / "data"
+    data.write_bytes(os.urandom(1_000_000))
+    desk.restic(desk.site(), "backup", "--tag=site=shop", str(data))
+    size = desk.stored()
+    desk.restic(desk.site(), "forget", "latest")
+    assert desk.stored() == size
+    code, said = desk.call("prune", "--client", "acme")
+    assert (code, "0 backups of" in said) == (0, True), said
+    assert desk.stored() < size - 900_000
+
+
 def test_a_password_is_planned_added_and_the_old_one_dropped(desk: _Desk) -> None:
     coming = {"next": {"password": _NEW}}
     for words, code, told in (
@@ -95,10 +116,48 @@ def test_a_password_is_planned_added_and_the_old_one_dropped(desk: _Desk) -> Non
     ):
         ended, said = desk.call("backup-keys", "acme", "add-password", *words, **coming)
         assert (ended, told in said) == (code, True), said
+    code, said = desk.call("backup-keys", "acme", "drop-passwords", "--yes", **coming)
+    assert (code, "the register still has backup.next" in said) == (2, True), said
+    desk.way, kept = {"ansible_host": "127.0.0.1", "ansible_port": 1}, desk.way
+    code, said = desk.call("backup-keys", "acme", "drop-passwords", "--yes", password=_NEW)
+    assert (code, "web1 does not say which password it has" in said) == (2, True), said
+    desk.way = kept
+    desk.restic(desk.site(), "snapshots")
     code, said = desk.call("backup-keys", "acme", "drop-passwords", "--yes", password=_NEW)
     assert (code, "1 other password removed" in said) == (0, True), said
     with pytest.raises(_backup_host.BackupError, match="password is wrong"):
         desk.restic(desk.site(), "snapshots")
+
+
+def test_each_of_two_people_opens_the_escrow_alone(desk: _Desk, tmp_path: Path) -> None:
+    keys = [tmp_path / "one", tmp_path / "two", tmp_path / "nobody"]
+    for key in keys:
+        subprocess.run(["age-keygen", "-o", str(key)], capture_output=True, check=True)
+    people = [
+        subprocess.run(
+            ["age-keygen", "-y", str(key)], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        for key in keys[:2]
+    ]
+    kept = desk.folder / "evidence" / "backup-escrow" / "acme.age"
+    say = ("backup-keys", "acme", "escrow")
+    for words, escrow, code, told in (
+        (("--check",), people[:1], 2, "expected two recipients"),
+        (("--yes",), people[:1], 2, "expected two recipients"),
+        (("--check",), people, 0, f"would be encrypted to 2 people, in {kept}"),
+        (("--yes",), people, 0, f"encrypted to 2 people, in {kept}"),
+    ):
+        assert not kept.exists()
+        ended, said = desk.call(*say, *words, password=_NEW, escrow=escrow)
+        assert (ended, told in said) == (code, True), said
+    assert kept.stat().st_mode & 0o777 == 0o600
+    opened = [
+        subprocess.run(["age", "--decrypt", "-i", str(key), str(kept)], capture_output=True)
+        for key in keys
+    ]
+    assert [done.returncode for done in opened] == [0, 0, 1]
+    assert {done.stdout for done in opened[:2]} == {_NEW.encode()}
+    desk.restic(desk.site(password=opened[0].stdout.decode()), "snapshots")
 
 
 def test_one_repository_that_cannot_be_pruned_stops_no_other(desk: _Desk) -> None:

@@ -300,6 +300,16 @@ def test_a_password_is_changed_in_an_order_that_never_shuts_out(agency: Agency) 
         for changed in (1, 0):
             done = agency.play("backup_care.yml", *say, next={"password": new})
             assert f"changed={changed}" in done.output, done.output
+    # web1 alone has the new one: nothing is dropped while web2 would be shut out.
+    drop = ("backup_care.yml", "-e", "care_client=acme", "-e", "care_what=drop_passwords")
+    assert agency.play("backup_hosts.yml", "-l", "web1", password=new).returncode == 0
+    for words, told in (
+        ((), "removed: web2 has another password than backup.password: run"),
+        (("-l", "localhost,web1"), "removed: web2 does not say which password it has: run"),
+    ):
+        refused = agency.play(*drop, *words, password=new)
+        assert told in " ".join(refused.output.split()), refused.output
+    sh(agency.servers, "web2", "systemctl start ringfence-backup@acme")
     assert agency.play("backup_hosts.yml", password=new).returncode == 0
     for client in ("acme", "zoo"):
         say = ("-e", f"care_client={client}", "-e", "care_what=drop_passwords")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,31 @@ def test_the_password_in_use_is_never_removed() -> None:
         backup_care.drop_others(unclear, _REPOSITORY, check=False)
 
 
+_NEW = {"exists": True, "checksum": hashlib.sha256(b"new\n").hexdigest()}
+_OLD = {"exists": True, "checksum": hashlib.sha256(b"old\n").hexdigest()}
+
+
+@pytest.mark.parametrize("held", [{"web1": _NEW}, {"web1": _NEW, "web2": {"exists": False}}])
+def test_passwords_may_go_where_all_hosts_have_the_new_one(held: dict[str, Any]) -> None:
+    backup_care.require_held("new", held)
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        (_OLD, "web2 has another password than backup.password: run"),
+        ({}, "web2 does not say which password it has: run"),
+        ({"exists": True}, "web2 does not say which password it has: run"),
+    ],
+)
+def test_no_password_goes_where_a_host_would_be_shut_out(seen: dict[str, Any], said: str) -> None:
+    with pytest.raises(BackupError) as caught:
+        backup_care.require_held("new", {"web1": _NEW, "web2": seen})
+    assert str(caught.value).startswith(f"no password was removed: {said}")
+
+
+@pytest.mark.parametrize("check", [True, False])
 @pytest.mark.parametrize("recipients", [[], ["age1x"], ["age1x", "age1x"]])
-def test_escrow_to_one_person_is_none(recipients: list[str], tmp_path: Path) -> None:
+def test_escrow_to_one_person_is_none(recipients: list[str], check: bool, tmp_path: Path) -> None:
     with pytest.raises(BackupError, match="two recipients"):
-        backup_care.escrow("p", recipients, tmp_path / "x.age")
+        backup_care.escrow("p", recipients, tmp_path / "x.age", check=check)
