@@ -79,7 +79,7 @@ class Results:
         self.catalogue_sha256: str | None = None
 
     def take(self, event: Event) -> HostResult | None:
-        """Note an event; the host where it was a host's result, else None."""
+        """Note an event; the host where it says how the host is, else None."""
         data = event.get("event_data") or {}
         name = data.get("host")
         if not isinstance(name, str):
@@ -94,8 +94,7 @@ class Results:
         if handler is None:
             return None
         host = self.hosts.setdefault(name, HostResult(name))
-        handler(host, data, _mapping(data.get("res")))
-        return host
+        return host if handler(host, data, _mapping(data.get("res"))) else None
 
     def exit_code(self, *, would_change_is_finding: bool = False) -> int:
         """What could not be checked outweighs what was found: it may hide more."""
@@ -115,7 +114,7 @@ class Results:
             total.update(host.counts)
         return total
 
-    def _ok(self, host: HostResult, data: Event, answer: dict[str, Any]) -> None:
+    def _ok(self, host: HostResult, data: Event, answer: dict[str, Any]) -> bool:
         if "controls" in answer:
             self._controls(host, answer)
         elif str(data.get("task_action")).rpartition(".")[2] in _ANSWERS:
@@ -124,22 +123,27 @@ class Results:
             # the evidence has what it said: a fleet's is too much to keep here
             found = _mapping(answer.get("access")).get("rows")
             host.state, host.answer = "ok", {"accesses": len(found) if found else 0}
+        else:
+            return False
+        return True
 
-    def _failed(self, host: HostResult, data: Event, answer: dict[str, Any]) -> None:
+    def _failed(self, host: HostResult, data: Event, answer: dict[str, Any]) -> bool:
         if data.get("ignore_errors"):
-            return
+            return False
         host.failed = True
         if "controls" in answer:
             self._controls(host, answer)
             # an error among its controls says by itself what is wrong
             host.message = "" if host.counts["error"] else _message(answer)
-            return
-        host.state = "error"
-        host.message = f"{data.get('task') or 'a task'}: {_message(answer)}"
+        else:
+            host.state = "error"
+            host.message = f"{data.get('task') or 'a task'}: {_message(answer)}"
+        return True
 
-    def _unreachable(self, host: HostResult, _data: Event, answer: dict[str, Any]) -> None:
+    def _unreachable(self, host: HostResult, _data: Event, answer: dict[str, Any]) -> bool:
         host.state = "unreachable"
         host.message = _message(answer)
+        return True
 
     def _controls(self, host: HostResult, answer: dict[str, Any]) -> None:
         """A later task's word on a control replaces an earlier one's."""

@@ -18,8 +18,7 @@ from ringfence.cli import _output as out
 from ringfence.cli import _register as registers
 from ringfence.cli._context import Context
 from ringfence.cli._options import Target
-from ringfence.cli._playbook import run
-from ringfence.cli._progress import Progress
+from ringfence.cli._playbook import watched
 from ringfence.cli._runs import command
 from ringfence.errors import BadInputError, NotCheckedError
 from ringfence.results import CLEAN, FINDINGS, NOT_CHECKED, printable
@@ -83,8 +82,7 @@ def collect(context: Context, as_json: bool, variables: dict[str, Any] | None = 
     """A new collection of all accesses; the id of its run."""
     names = context.selection.hosts
     job = context.job("access", variables, credentials=context.credentials)
-    with Progress("Collect", len(names), out.notes(), as_json) as progress:
-        outcome = run(job, names, progress)
+    outcome = watched("Collect", job, names, as_json)
     if outcome.interrupted:
         raise KeyboardInterrupt
     if outcome.evidence:

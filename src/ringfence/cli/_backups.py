@@ -14,8 +14,7 @@ from rich.text import Text
 from ringfence.cli import _output as out
 from ringfence.cli._context import Context
 from ringfence.cli._options import Target
-from ringfence.cli._playbook import Outcome, run
-from ringfence.cli._progress import Progress
+from ringfence.cli._playbook import Outcome, watched
 from ringfence.cli._runs import closing, command, troubles
 from ringfence.errors import BadInputError, NotCheckedError
 from ringfence.results import CLEAN, FINDINGS, NOT_CHECKED, HostResult, printable
@@ -161,8 +160,7 @@ def asked_controller(
 ) -> HostResult:
     """What the controller itself answered."""
     job = for_controller(context, playbook, variables, check, credentials=context.credentials)
-    with Progress(title, 1, out.notes(), quiet) as progress:
-        return run(job, ["localhost"], progress).results.hosts["localhost"]
+    return watched(title, job, ["localhost"], quiet).results.hosts["localhost"]
 
 
 def _asked(
@@ -180,8 +178,7 @@ def _asked(
     job = context.job(playbook, variables, credentials=context.credentials, **more)
     if only:
         job = replace(job, limit=only)
-    with Progress(title, len(names), out.notes(), quiet) as progress:
-        return run(job, names, progress)
+    return watched(title, job, names, quiet)
 
 
 def _variables(wish: Wish) -> dict[str, Any]:

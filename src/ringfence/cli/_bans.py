@@ -11,8 +11,7 @@ from rich.text import Text
 from ringfence.cli import _output as out
 from ringfence.cli._context import Context
 from ringfence.cli._options import Target
-from ringfence.cli._playbook import Outcome, run
-from ringfence.cli._progress import Progress
+from ringfence.cli._playbook import Outcome, watched
 from ringfence.cli._runs import command, troubles
 from ringfence.results import CLEAN, NOT_CHECKED, printable
 
@@ -81,8 +80,7 @@ def _asked(
 ) -> Outcome:
     names = context.selection.hosts
     job = context.job(playbook, variables, credentials=context.credentials)
-    with Progress(title, len(names), out.notes(), quiet) as progress:
-        return run(job, names, progress)
+    return watched(title, job, names, quiet)
 
 
 def _is_of(row: dict[str, Any], clients: list[str]) -> bool:

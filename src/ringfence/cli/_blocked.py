@@ -21,8 +21,7 @@ from ringfence.cli import _register, _runs
 from ringfence.cli import _summary as summary
 from ringfence.cli._context import Context, unknown
 from ringfence.cli._options import Target
-from ringfence.cli._playbook import Outcome, run
-from ringfence.cli._progress import Progress
+from ringfence.cli._playbook import Outcome, watched
 from ringfence.errors import BadInputError, NotCheckedError
 from ringfence.results import CLEAN, NOT_CHECKED
 
@@ -141,8 +140,7 @@ def _push(context: Context, register: Any, rows: Iterable[Row], said: str, push:
         if names:
             out.next_step(out.console(), job.command_line(), "puts it there")
         return CLEAN
-    with Progress("Push", len(names), out.notes(), push.as_json) as progress:
-        result = run(job, names, progress)
+    result = watched("Push", job, names, push.as_json)
     code = _code(result)
     if push.as_json:
         out.print_json({"said": said, "hosts": names, "pushed": code == CLEAN, "exit_code": code})

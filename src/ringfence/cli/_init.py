@@ -25,8 +25,7 @@ from ringfence.cli import _output as out
 from ringfence.cli import _summary as summary
 from ringfence.cli._context import Context
 from ringfence.cli._options import Target
-from ringfence.cli._playbook import run
-from ringfence.cli._progress import Progress
+from ringfence.cli._playbook import watched
 from ringfence.errors import BadInputError
 from ringfence.results import CLEAN, FINDINGS, NOT_CHECKED, HostResult, Results, printable
 from ringfence.runner import Job
@@ -143,8 +142,7 @@ def _discover(hosts: dict[str, dict[str, Any]], target: Target, quiet: bool) -> 
             environment=context.environment,
             settings={"RINGFENCE_EVIDENCE_DIR": str(context.evidence_dir)},
         )
-        with Progress("Discover", len(hosts), out.notes(), quiet) as progress:
-            outcome = run(job, list(hosts), progress)
+        outcome = watched("Discover", job, list(hosts), quiet)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if outcome.interrupted:

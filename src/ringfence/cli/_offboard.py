@@ -18,8 +18,7 @@ from ringfence.cli import _output as out
 from ringfence.cli import _register as registers
 from ringfence.cli._context import Context, unknown
 from ringfence.cli._options import Target
-from ringfence.cli._playbook import Outcome, run
-from ringfence.cli._progress import Progress
+from ringfence.cli._playbook import Outcome, watched
 from ringfence.cli._runs import command
 from ringfence.errors import BadInputError
 from ringfence.results import CLEAN, FINDINGS, NOT_CHECKED, printable
@@ -114,8 +113,7 @@ def _seen(
 def _run(context: Context, variables: dict[str, Any], sure: bool, quiet: bool) -> Outcome:
     names = context.selection.hosts
     job = context.job("offboard", variables, check=not sure, credentials=context.credentials)
-    with Progress("Offboard" if sure else "Plan", len(names), out.notes(), quiet) as progress:
-        return run(job, names, progress)
+    return watched("Offboard" if sure else "Plan", job, names, quiet)
 
 
 def _answers(outcome: Outcome) -> tuple[list[str], list[str], dict[str, str]]:

@@ -7,6 +7,7 @@ import re
 import time
 from dataclasses import dataclass
 
+from ringfence.cli import _output as out
 from ringfence.cli._progress import Progress
 from ringfence.errors import BadInputError, NotCheckedError
 from ringfence.results import Results, printable
@@ -56,6 +57,12 @@ def run(job: Job, names: list[str], progress: Progress) -> Outcome:
         warning,
         running.return_code,
     )
+
+
+def watched(title: str, job: Job, names: list[str], quiet: bool) -> Outcome:
+    """Run `job` on the hosts `names`, seen below `title` unless `quiet`; raises as `run` does."""
+    with Progress(title, len(names), out.notes(), quiet) as progress:
+        return run(job, names, progress)
 
 
 def _silent(results: Results) -> bool:

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -21,6 +22,17 @@ from ringfence.runner import Event
 
 _RECENT_HOSTS = 6
 _TOP_CONTROLS = 5
+_PLANNED = {"changed": "to change", "taken": "to take"}
+
+# What the answer of a host is counted by, and in which words; the first that it has.
+_COUNTED: Mapping[str, Callable[[Any], str]] = {
+    "sites": lambda sites: count(len(sites), "site"),
+    "accesses": lambda number: count(number, "access", "accesses"),
+    "ringfence_targets": lambda rows: f"{len(rows)} judged",
+    "bans": lambda bans: count(len(bans), "ban"),
+    "lifted": lambda bans: f"{len(bans)} lifted",
+    "open": lambda accounts: f"{count(len(accounts), 'account')} open",
+}
 
 
 class Progress:
@@ -35,7 +47,7 @@ class Progress:
         self._console = target
         self._quiet = quiet
         self._running: dict[str, float] = {}
-        self._controls: Counter[tuple[str, str]] = Counter()
+        self._controls: defaultdict[tuple[str, str], set[str]] = defaultdict(set)
         self._started = time.monotonic()
         self._live: Live | None = None
         if target.is_terminal and not quiet:
@@ -67,9 +79,9 @@ class Progress:
         self._running.pop(host.name, None)
         self.done[host.name] = host
         for control in host.with_status("fail", "changed", "error"):
-            self._controls[(str(control["id"]), str(control["status"]))] += 1
+            self._controls[(str(control["id"]), str(control["status"]))].add(host.name)
         if self._live is None and not self._quiet:
-            self._console.print(self._line(host), soft_wrap=True)
+            self._print(host)
 
     def begin_stage(self, text: str) -> None:
         """A batch begins."""
@@ -84,15 +96,17 @@ class Progress:
             self._console.print(text, soft_wrap=True, markup=False)
 
     def _tally(self, host: HostResult) -> str:
-        return tally(host, "to change" if self.verb == "Plan" else "changed")
+        return tally(host, planned=self.verb == "Plan")
 
-    def _line(self, host: HostResult) -> Text:
-        line = out.mark(outcome(host), self._console)
-        line.append(f" {printable(host.name)}: ", style="default")
-        line.append(self._tally(host) if host.state == "ok" else host.state)
-        if host.message:
-            line.append(f": {host.message}")
-        return line
+    def _print(self, host: HostResult) -> None:
+        said = self._tally(host) if host.state == "ok" else host.state
+        words = [word for word in (said, host.message) if word]
+        # Of an answer that is not counted, the command's own page tells.
+        if words:
+            line = out.mark(outcome(host), self._console)
+            line.append(f" {printable(host.name)}: ", style="default")
+            line.append(": ".join(words))
+            self._console.print(line, soft_wrap=True)
 
     def _view(self) -> Any:
         spent = int(time.monotonic() - self._started)
@@ -129,10 +143,10 @@ class Progress:
 
     def _top_controls(self) -> Table:
         grid = Table.grid(padding=(0, 1))
-        for (control, status), number in self._controls.most_common(_TOP_CONTROLS):
-            grid.add_row(
-                " ", out.mark(status, self._console), control, Text(out.count(number, "host"))
-            )
+        most = sorted(self._controls.items(), key=lambda item: -len(item[1]))
+        for (control, status), hosts in most[:_TOP_CONTROLS]:
+            number = Text(count(len(hosts), "host"))
+            grid.add_row(" ", out.mark(status, self._console), control, number)
         return grid
 
 
@@ -148,16 +162,16 @@ def outcome(host: HostResult) -> str:
     return next((status for status in ("fail", "changed") if counts[status]), "pass")
 
 
-def tally(host: HostResult, changed: str = "changed") -> str:
-    """`1 fail, 38 pass`."""
-    if "sites" in host.answer:
-        return count(len(host.answer["sites"]), "site")
-    if "accesses" in host.answer:
-        return count(host.answer["accesses"], "access", "accesses")
-    if "ringfence_targets" in host.answer:
-        return f"{len(host.answer['ringfence_targets'])} judged"
+def tally(host: HostResult, *, planned: bool = False) -> str:
+    """`1 fail, 38 pass`; empty where a command's answer is nothing to count."""
+    words = _PLANNED if planned else {}
+    if "taken" in host.answer:
+        return f"{len(host.answer['taken'])} {words.get('taken', 'taken')}"
+    if host.answer:
+        said = (say(host.answer[key]) for key, say in _COUNTED.items() if key in host.answer)
+        return next(said, "")
     counts = host.counts
     order = ("fail", "error", "changed", "pass", "waived", "manual")
-    words = {"changed": changed, "error": "not checked"}
+    words = {"error": "not checked", **words}
     parts = [f"{counts[status]} {words.get(status, status)}" for status in order if counts[status]]
     return ", ".join(parts) or "nothing applies"

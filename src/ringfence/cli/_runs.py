@@ -9,8 +9,7 @@ from ringfence.cli import _output as out
 from ringfence.cli import _summary as summary
 from ringfence.cli._context import Context
 from ringfence.cli._options import Target
-from ringfence.cli._playbook import Outcome, run
-from ringfence.cli._progress import Progress
+from ringfence.cli._playbook import Outcome, watched
 from ringfence.results import CLEAN, HostResult, findings
 from ringfence.runner import Job
 
@@ -23,8 +22,7 @@ def audit(target: Target, as_json: bool, show_command: bool) -> int:
         return command(context.job("audit"), as_json)
     job = context.job("audit", credentials=context.credentials)
     names = context.selection.hosts
-    with Progress("Audit", len(names), out.notes(), as_json) as progress:
-        result = run(job, names, progress)
+    result = watched("Audit", job, names, as_json)
     code = result.results.exit_code()
     if as_json:
         out.print_json(summary.document("audit", result, code, {}))
@@ -127,8 +125,7 @@ def plan(target: Target, with_diff: bool, as_json: bool, show_command: bool) -> 
         return command(context.job("apply", check=True), as_json)
     job = context.job("apply", check=True, credentials=context.credentials)
     names = context.selection.hosts
-    with Progress("Plan", len(names), out.notes(), as_json) as progress:
-        result = run(job, names, progress)
+    result = watched("Plan", job, names, as_json)
     code = result.results.exit_code(would_change_is_finding=True)
     if as_json:
         clients = {

@@ -11,8 +11,7 @@ from ringfence.cli import _output as out
 from ringfence.cli import _register as registers
 from ringfence.cli._context import Context, unknown
 from ringfence.cli._options import Target
-from ringfence.cli._playbook import run
-from ringfence.cli._progress import Progress
+from ringfence.cli._playbook import watched
 from ringfence.cli._runs import command, troubles
 from ringfence.errors import BadInputError
 from ringfence.results import CLEAN, NOT_CHECKED, printable
@@ -38,8 +37,7 @@ def vendor_access(target: Target, action: str, party: str, as_json: bool, show: 
         return command(context.job("vendor_access", variables), as_json)
     names = context.selection.hosts
     job = context.job("vendor_access", variables, credentials=context.credentials)
-    with Progress("Vendor access", len(names), out.notes(), as_json) as progress:
-        result = run(job, names, progress)
+    result = watched("Vendor access", job, names, as_json)
     hosts = result.results.hosts
     good = all(host.state == "ok" and not host.failed for host in hosts.values())
     code = CLEAN if good and not result.interrupted else NOT_CHECKED

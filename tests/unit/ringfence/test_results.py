@@ -69,6 +69,28 @@ def test_the_state_of_a_host_and_the_exit_code(
     assert results.exit_code() == code
 
 
+@pytest.mark.parametrize(
+    ("one", "told"),
+    [
+        (OK, True),
+        (
+            event("runner_on_ok", "web1", {"bans": []}, task_action="ringfence.hosting.ban_info"),
+            True,
+        ),
+        (event("runner_on_failed", "web1", {"msg": "x"}), True),
+        (event("runner_on_unreachable", "web1", {"msg": "x"}), True),
+        (event("runner_on_ok", "web1", {"msg": "x"}, task_action="ansible.builtin.debug"), False),
+        (event("runner_on_failed", "web1", {"msg": "x"}, ignore_errors=True), False),
+        (event("runner_on_start", "web1", None), False),
+    ],
+)
+def test_only_a_task_that_says_how_a_host_is_gives_the_host(
+    one: dict[str, Any], told: bool
+) -> None:
+    results = Results(["web1"])
+    assert (results.take(one) is results.hosts["web1"]) is told
+
+
 def test_what_would_change_is_a_finding_of_a_plan_alone() -> None:
     results = taken(event("runner_on_ok", "web1", answer(control("changed"))))
     assert results.exit_code(would_change_is_finding=True) == 1

@@ -159,10 +159,27 @@ def test_signs_are_letters_where_the_terminal_has_none() -> None:
         (HostResult("w", "ok"), "nothing applies"),
         (HostResult("w", "ok", answer={"sites": [1]}), "1 site"),
         (HostResult("w", "ok", answer={"ringfence_targets": [{}, {}]}), "2 judged"),
+        (HostResult("w", "ok", answer={"accesses": 2}), "2 accesses"),
+        (HostResult("w", "ok", answer={"bans": []}), "0 bans"),
+        (HostResult("w", "ok", answer={"lifted": [{}], "changed": True}), "1 lifted"),
+        (HostResult("w", "ok", answer={"open": {"v_ann": {}}, "removed": {}}), "1 account open"),
+        (HostResult("w", "ok", answer={"taken": ["a", "b"], "named": []}), "2 taken"),
+        (HostResult("w", "ok", answer={"pruned": {"acme/shop": 3}, "changed": True}), ""),
     ],
 )
 def test_a_tally(host: HostResult, expected: str) -> None:
     assert tally(host) == expected
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        (HostResult("w", "ok", controls={"b": row("b", "changed")}), "1 to change"),
+        (HostResult("w", "ok", answer={"taken": ["a", "b"], "named": []}), "2 to take"),
+    ],
+)
+def test_a_tally_of_a_plan(host: HostResult, expected: str) -> None:
+    assert tally(host, planned=True) == expected
 
 
 @pytest.mark.parametrize(
@@ -186,6 +203,22 @@ def test_without_a_terminal_there_is_a_plain_line_a_host() -> None:
         for name in ("web1", "web2"):
             progress.take({"event": "runner_on_ok"}, HostResult(name, "ok", passes={"a"}))
     assert text_of(console) == "✓ web1: 1 pass\n✓ web2: 1 pass\n"
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        (HostResult("localhost", "ok", answer={"copied": 2, "changed": True}), ""),
+        (HostResult("localhost", "error", "no key", failed=True), "? localhost: error: no key\n"),
+        (HostResult("web1", "unreachable", "refused"), "! web1: unreachable: refused\n"),
+        (HostResult("web1", "ok"), "✓ web1: nothing applies\n"),
+    ],
+)
+def test_a_line_says_something_or_is_not_there(host: HostResult, expected: str) -> None:
+    console = screen()
+    with Progress("Backup keys", 1, console) as progress:
+        progress.take({"event": "runner_on_ok"}, host)
+    assert text_of(console) == expected
 
 
 def test_quiet_is_quiet() -> None:
