@@ -129,7 +129,7 @@ class InventoryModule(BaseInventoryPlugin, Cacheable):  # type: ignore[misc]
         try:
             self._apply(path, cache)
         except AnsibleError as error:
-            self._refuse(str(error).splitlines())
+            self._refuse(_located(error).splitlines())
         except Exception as error:
             # A mistake of ours must not let a run go on without the register either.
             self.display.vvv(traceback.format_exc())
@@ -304,6 +304,18 @@ def _is_register(file: Path) -> bool:
 
 def _has_configuration(folder: Path) -> bool:
     return any(_is_configuration(file) for file in folder.glob("*ringfence.y*ml"))
+
+
+def _located(error: AnsibleError) -> str:
+    """What is wrong, with file and line where Ansible met it in a file of variables."""
+    cause: BaseException | None = error
+    while cause is not None:
+        origin = getattr(cause, "obj", None)
+        path, line = (getattr(origin, name, None) for name in ("path", "line_num"))
+        if path and line:
+            return f"{_near(Path(path))}:{line}: {error}"
+        cause = cause.__cause__ or cause.__context__
+    return str(error)
 
 
 def _lines(found: Register) -> str:

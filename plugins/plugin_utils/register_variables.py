@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.vars.plugins import get_vars_from_inventory_sources
 from ansible_collections.ringfence.hosting.plugins.plugin_utils.register_merge import (
     UNSET,
@@ -75,7 +76,10 @@ def _beside(loader: Any, sources: list[str], entity: Any) -> dict[str, Any]:
     near = [source for source in sources if (_folder(source) / kind).is_dir()]
     if not near:
         return {}
-    found: dict[str, Any] = get_vars_from_inventory_sources(loader, near, [entity], "all")
+    try:
+        found: dict[str, Any] = get_vars_from_inventory_sources(loader, near, [entity], "all")
+    except AnsibleError as error:
+        raise AnsibleParserError(f"{kind} of {entity.name}: {error}") from error
     return found
 
 

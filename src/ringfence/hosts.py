@@ -19,10 +19,14 @@ from pathlib import Path
 from typing import Any
 
 from ringfence import collection
-from ringfence.errors import BadInputError
+from ringfence.errors import BadInputError, BadRegisterError
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _CLIENT_GROUP = "client_"
+# what Ansible says without a vault password, or with a wrong one
+_NEEDS_PASSWORD = ("no vault secrets found", "Decryption failed")
+# where Ansible met something: `Origin: FILE:LINE:COLUMN`
+_LINE_OF_ORIGIN = re.compile(r"Origin: .+?(:\d+):\d+$")
 _TIMEOUT_S = 300
 # how the inventory plugin ringfence.hosting.clients begins what it says
 _REFUSED_REGISTER = "the client register cannot be used"
@@ -33,13 +37,14 @@ class Selection:
     """`hosts`: the chosen ones in the inventory's order. `groups`: all groups, all their hosts.
 
     `handmade`: host -> variable of a control -> what people set, by `group` and `host`; only where
-    the client register is in use.
+    the client register is in use. `registered`: whether it is.
     """
 
     hosts: list[str]
     groups: dict[str, list[str]]
     sources: list[str] = field(default_factory=list)
     handmade: dict[str, dict[str, dict[str, Any]]] = field(default_factory=dict)
+    registered: bool = False
 
     @cached_property
     def clients(self) -> dict[str, list[str]]:
@@ -78,9 +83,9 @@ def select(
         arguments += ["--limit", limit]
     answer = _ask(arguments, inventories, environment, vault_arguments, vault_password)
     try:
-        return Selection(answer["hosts"], answer["groups"], answer["sources"], answer["handmade"])
-    except KeyError as error:
-        raise BadInputError(f"Ansible's inventory could not be understood: no {error}") from error
+        return Selection(**answer)
+    except TypeError as error:
+        raise BadInputError(f"Ansible's inventory could not be understood: {error}") from error
 
 
 def variables(
@@ -115,7 +120,9 @@ def _ask(
     done = run_with_vault(arguments, settings, vault_password)
     errors = done.stderr.decode("utf-8", "backslashreplace")
     if done.returncode != 0:
-        raise BadInputError(_refused(errors) or "the inventory could not be read")
+        if problems := _refused(errors):
+            raise BadRegisterError(problems)
+        raise BadInputError(complaint(errors) or "the inventory could not be read")
     try:
         answer: dict[str, Any] = json.loads(done.stdout)
     except ValueError as error:
@@ -158,15 +165,13 @@ def run_with_vault(
             os.close(descriptor)
 
 
-def _refused(errors: str) -> str:
-    """A refused register lists its problems, a line each, below the error; else the error."""
+def _refused(errors: str) -> list[str]:
+    """The problems of a refused register, which come below the error, a line each."""
     lines = [line.strip() for line in without_colours(errors).splitlines() if line.strip()]
     for number, line in enumerate(lines):
         if _REFUSED_REGISTER in line:
-            problems = lines[number + 1 :]
-            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-            return f"{_shortened(problems[0])}{more}" if problems else line
-    return complaint(errors)
+            return [_shortened(problem) for problem in lines[number + 1 :] or [line]]
+    return []
 
 
 def without_colours(text: str) -> str:
@@ -190,8 +195,12 @@ def _first_cause(said: str, lines: list[str]) -> str:
     mark = "Failed to parse inventory with "
     if "failed to parse inventory source" not in said:
         return ""
-    causes = [line.partition(mark)[2] for line in lines if mark in line]
-    return f": {causes[0].partition(': ')[2] or causes[0]}" if causes else ""
+    first = next((number for number, line in enumerate(lines) if mark in line), None)
+    if first is None:
+        return ""
+    cause = lines[first].partition(mark)[2]
+    place = next((found[1] for line in lines[first:] if (found := _LINE_OF_ORIGIN.match(line))), "")
+    return f"{place}: {cause.partition(': ')[2] or cause}"
 
 
 def _joined(first: str, following: list[str]) -> str:
@@ -206,6 +215,8 @@ def _joined(first: str, following: list[str]) -> str:
 
 def _shortened(text: str) -> str:
     text = " ".join(text.split())
+    if any(sign in text for sign in _NEEDS_PASSWORD):
+        text = f"{text.rstrip('.')}; --ask-vault-pass or --vault-password-file gives the password"
     return text if len(text) <= 400 else f"{text[:250]} … {text[-140:]}"
 
 
@@ -228,7 +239,17 @@ def _main() -> None:
                 for host in self.inventory.get_hosts("all")
                 if "ringfence_handmade" in host.vars
             }
-            return {"hosts": chosen, "groups": groups, "sources": sources, "handmade": handmade}
+            # the client register's plugin sets it on every host, if only to say that there is none
+            registered = any(
+                "ringfence_vendor_access" in host.vars for host in self.inventory.get_hosts("all")
+            )
+            return {
+                "hosts": chosen,
+                "groups": groups,
+                "sources": sources,
+                "handmade": handmade,
+                "registered": registered,
+            }
 
     Names.cli_executor()
 

@@ -236,7 +236,7 @@ def _edited(context: Context) -> Any:
 
     import yaml
 
-    folder = _register.folder(context.sources)
+    folder = context.register
     path = Path(folder or ".") / FILE
     lock = path.with_name(f".{FILE}.lock")
     try:

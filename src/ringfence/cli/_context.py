@@ -52,6 +52,16 @@ class Context:
         return chosen
 
     @cached_property
+    def register(self) -> Path | None:
+        """The folder of the client register: the first source, or the folder of one, with one."""
+        for source in self.sources:
+            path = _near(Path(source))
+            for candidate in (path, path.parent):
+                if (candidate / "clients").is_dir():
+                    return candidate
+        return None
+
+    @cached_property
     def credentials(self) -> Credentials:
         """Passwords that are to be asked for are asked for here."""
         for path in self.target.vault_password_files:
@@ -65,6 +75,8 @@ class Context:
     def selection(self) -> hosts.Selection:
         """The chosen hosts, and all groups. Raises BadInputError where none is left."""
         found = self._select(None)
+        if self.register and not found.registered:
+            raise BadInputError(_unread(self.register, found.hosts))
         for client in self.target.clients:
             if client not in found.clients:
                 raise BadInputError(unknown("client", client, found.clients))
@@ -155,6 +167,23 @@ class Context:
 
     def _is_of_clients(self, host: str, found: hosts.Selection) -> bool:
         return any(host in found.clients[client] for client in self.target.clients)
+
+
+def _near(path: Path) -> Path:
+    """As one would type it: problems are told with their file."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _unread(register: Path, found: list[str]) -> str:
+    """Why a register that is there is in no inventory: all would get the defaults alone."""
+    if not found:
+        return f"{register}: there are no hosts"
+    if list(register.glob("*ringfence.y*ml")):
+        return f"{register}/clients is not read; name the whole folder: -i {register}"
+    return (
+        f"{register}/clients is not read; expected {register}/ringfence.yml "
+        "with the line `plugin: ringfence.hosting.clients`"
+    )
 
 
 def unknown(kind: str, name: str, known: Iterable[str]) -> str:

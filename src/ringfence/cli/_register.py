@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from ringfence import collection, hosts
 from ringfence.cli import _output as out
 from ringfence.cli._context import Context, unknown
 from ringfence.cli._options import Target
-from ringfence.errors import BadInputError
+from ringfence.errors import BadInputError, BadRegisterError
 from ringfence.results import BAD_INPUT, CLEAN, FINDINGS, shown
 
 _NAMELESS = ("default", "effective", "host_var")
@@ -29,21 +29,6 @@ _LAYERS = {
     "host_var": "host variables",
     "effective": "effective",
 }
-
-
-def folder(sources: Sequence[str]) -> Path | None:
-    """The first source, or the folder of one, that holds a register."""
-    for source in sources:
-        path = _near(Path(source))
-        for candidate in (path, path.parent):
-            if (candidate / "clients").is_dir():
-                return candidate
-    return None
-
-
-def _near(path: Path) -> Path:
-    """As one would type it: problems are told with their file."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def read(context: Context, place: Path, selection: hosts.Selection | None = None) -> Any:
@@ -69,15 +54,12 @@ def read(context: Context, place: Path, selection: hosts.Selection | None = None
 
 def usable(context: Context) -> Any:
     """The register beside the inventory; None where there is none. Raises BadInputError."""
-    place = folder(context.sources)
+    place = context.register
     if place is None:
         return None
     found = read(context, place)
     if found.errors:
-        more = len(found.errors) - 1
-        raise BadInputError(
-            f"{found.errors[0]}{f' (and {more} more)' if more else ''}; see `ringfence validate`"
-        )
+        raise BadRegisterError(list(map(str, found.errors)))
     return found
 
 
@@ -117,13 +99,15 @@ def validate(target: Target, as_json: bool) -> int:
     """Everything that can be known to be wrong before a host is touched, a line each."""
     context = Context(target)
     errors, warnings = _catalogue_problems(context), []
-    place = folder(context.sources)
+    place = context.register
     clients = hosts_seen = 0
     if not errors:
         selection, refused = None, []
         try:
             selection = context.selection
             hosts_seen = len(selection.hosts)
+        except BadRegisterError as error:
+            refused = error.problems
         except BadInputError as error:
             refused = [str(error)]
         if place is not None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ringfence import collection, hosts
-from ringfence.errors import BadInputError
+from ringfence.errors import BadInputError, BadRegisterError
 
 INVENTORY = """\
 all:
@@ -58,7 +58,7 @@ def test_variables_of_a_host(inventory: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("all: [", "hosts.yml"),
+        ("all:\n  hosts: [", r"hosts\.yml:\d+: "),
         ("all: {hosts: [a]}", "hosts.yml"),
     ],
 )
@@ -75,8 +75,12 @@ def test_a_bad_register_is_told_by_its_first_problem(tmp_path: Path) -> None:
     (tmp_path / "ringfence.yml").write_text("plugin: ringfence.hosting.clients\n")
     (tmp_path / "clients").mkdir()
     (tmp_path / "clients/acme.yml").write_text("id: acme\nname: Acme\ncolour: red\n")
-    with pytest.raises(BadInputError, match=r"acme\.yml:\d+: .* \(and \d+ more\)$"):
+    with pytest.raises(
+        BadRegisterError, match=r"acme\.yml:\d+: .* \(and \d+ more: see `ringfence validate`\)$"
+    ) as caught:
         hosts.select([str(tmp_path)], None, collection.environment())
+    assert len(caught.value.problems) > 1
+    assert all(line.startswith(f"{tmp_path}/clients/acme.yml:") for line in caught.value.problems)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +97,17 @@ def test_a_bad_register_is_told_by_its_first_problem(tmp_path: Path) -> None:
             "[WARNING]: Failed to parse inventory with 'yaml' plugin: no content.\n"
             "[ERROR]: Completely failed to parse inventory source x\n",
             "Completely failed to parse inventory source x: no content.",
+        ),
+        (
+            "[WARNING]: Failed to parse inventory with 'auto' plugin: no YAML.\n\n"
+            "Origin: x:11:1\n\n[WARNING]: Failed to parse inventory with 'ini' plugin: no INI.\n"
+            "Origin: x:1:1\n\n[ERROR]: Completely failed to parse inventory source x\n",
+            "Completely failed to parse inventory source x:11: no YAML.",
+        ),
+        (
+            "[ERROR]: Attempting to decrypt but no vault secrets found.\n",
+            "Attempting to decrypt but no vault secrets found; "
+            "--ask-vault-pass or --vault-password-file gives the password",
         ),
         ("[ERROR]: " + "x" * 900, "x" * 250 + " … " + "x" * 140),
     ],

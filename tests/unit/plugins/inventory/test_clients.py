@@ -197,6 +197,23 @@ def test_what_the_files_say_against_the_inventory_ends_it_too(example: Path) -> 
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: b\n c: [\n", "group_vars/web.yml:2: group_vars of web: YAML parsing failed: "),
+        ("- a\n", "group_vars of web: Could not process "),
+    ],
+)
+def test_variables_that_cannot_be_read_are_told_with_their_file(
+    example: Path, text: str, said: str
+) -> None:
+    (example / "group_vars" / "web.yml").write_text(text, encoding="utf-8")
+    done = ansible("ansible-inventory", "-i", str(example), "--list")
+    assert done.returncode == 3
+    (_head, line) = done.stderr.replace(f"{example}/", "").splitlines()
+    assert line.startswith(said)
+
+
 def test_it_composes_with_other_sources(example: Path, tmp_path: Path) -> None:
     (example / "hosts.ini").write_text("[databases]\ndb1\n", encoding="utf-8")
     (example / "zz_constructed.yml").write_text(

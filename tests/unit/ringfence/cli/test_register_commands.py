@@ -70,6 +70,40 @@ def test_validate_hears_what_variables_say(place: Path, call: Call) -> None:
     assert "4 is weaker than 3" in warning
 
 
+@pytest.mark.parametrize(
+    ("named", "gone", "said"),
+    [
+        (
+            "inv",
+            "ringfence.yml",
+            "inv/clients is not read; expected inv/ringfence.yml",
+        ),
+        ("inv/hosts.yml", "", "inv/clients is not read; name the whole folder: -i inv"),
+        ("inv", "hosts.yml", "inv: there are no hosts"),
+    ],
+)
+@pytest.mark.parametrize("command", ["validate", "audit", "apply"])
+def test_a_register_that_the_inventory_does_not_read_stops_everything(
+    place: Path, call: Call, command: str, named: str, gone: str, said: str
+) -> None:
+    """Hosts would get the defaults alone: less than their clients were promised."""
+    for client_file in (place / "inv/clients").iterdir():
+        client_file.write_text(client_file.read_text().partition("sites:")[0] + "sites: []\n")
+    if gone:
+        (place / "inv" / gone).unlink()
+    result = call(command, "-i", named)
+    assert result.exit_code == 3, result.output
+    assert said in result.output
+
+
+def test_validate_prints_all_that_the_inventory_refuses(place: Path, call: Call) -> None:
+    (place / "inv/hosts.yml").write_text("all: {hosts: {web7: }}\n")
+    result = call("validate", "-i", "inv", "--json")
+    errors = json.loads(result.stdout)["errors"]
+    assert len(errors) == 3
+    assert all("there is no host web" in line for line in errors)
+
+
 def test_explain_follows_the_layers(place: Path, call: Call) -> None:
     text = client("acme", "web1", more="controls: {ssh_max_auth_tries: 3}\n")
     (place / "inv/clients/acme.yml").write_text(text)
