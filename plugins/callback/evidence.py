@@ -68,7 +68,7 @@ import os
 import platform
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +104,8 @@ _SHOWN = {
     "changed": ("CHANGED", constants.COLOR_CHANGED),
 }
 _VALUE_WIDTH = 80
+# Variables by which a playbook leaves out a part of the fleet.
+_NARROWING = ("ringfence_hosts", "backup_clients")
 _RECAP_ORDER = ("pass", "fail", "changed", "error", "waived", "manual", "not_applicable")
 
 
@@ -152,6 +154,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self._pid = os.getpid()
         self._catalogue: Any = None
         self._ingester: Ingester | None = None
+        self._chosen: list[str] = []
         self._begin("")
         # an interrupted run sends no statistics, but what it did must not go unrecorded
         atexit.register(self._finish_interrupted)
@@ -173,6 +176,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         """Remember the play; a serial one starts once a batch."""
         if not self._plays or self._plays[-1].play._uuid != play._uuid:
             self._plays.append(_Play(play))
+        self._chosen = _chosen(play.get_variable_manager().extra_vars)
 
     def v2_playbook_on_task_start(self, task: Any, **_is_conditional: bool) -> None:
         """Load the catalogue before the first control task, so that all workers inherit it."""
@@ -460,7 +464,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
             "playbook": self._playbook,
             "operator": os.environ.get("SUDO_USER") or getpass.getuser(),
             "controller": platform.node(),
-            "limit": context.CLIARGS.get("subset"),
+            "limit": " ".join(filter(None, [context.CLIARGS.get("subset"), *self._chosen])) or None,
             "ansible_core": ansible_core_version,
             "ringfence": _collection_version(),
         }
@@ -471,6 +475,17 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         if os.environ.get("RINGFENCE_RUN_REASON"):
             run["reason"] = one_line(os.environ["RINGFENCE_RUN_REASON"])
         return run
+
+
+def _chosen(variables: Mapping[str, Any]) -> list[str]:
+    """What else than --limit kept a run from a part of the fleet: variables of the command line."""
+    found = []
+    for name in _NARROWING:
+        value = variables.get(name)
+        if value:
+            words = value if isinstance(value, list) else [value]
+            found.append(f"{name}={one_line(','.join(map(str, words)), 200)}")
+    return found
 
 
 def _run_mode() -> str | None:

@@ -17,6 +17,8 @@ from ringfence.report.scope import Scope, cut, refuse_leaks
 from ringfence.report.text import shown, visible
 
 EXPIRING_WITHIN = timedelta(days=30)
+# What was seen of a backup or a bucket longer ago says nothing of it at the time of a run.
+GOOD_FOR = timedelta(days=31)
 # What is judged beside servers, in the words of a report: one, several.
 KINDS = {
     "host": ("host", "hosts"),
@@ -274,17 +276,38 @@ def accompanied(
 ) -> Mapping[str, Any]:
     """The run with what `companions`, newest first, say of what is no server, each row dated.
 
-    Of one thing that several runs judged, each control is told as it was last seen.
+    Of one thing that several runs judged, each control is told as it was last seen; of several runs
+    of one playbook the newest counts. What held longer ago than GOOD_FOR is not known to hold at
+    the time of the run.
     """
     rows = {host["name"]: host for host in run["hosts"]}
+    told = {(name, run["run"]["playbook"]) for name in rows}
+    moment = _moment(run)
     for companion in companions:
+        late = moment - _moment(companion) > GOOD_FOR
         for host in companion["hosts"]:
-            if kind_of(host) == HOST:
+            key = (host["name"], companion["run"]["playbook"])
+            if kind_of(host) == HOST or key in told:
                 continue
+            told.add(key)
             dated = {**host, "collected": companion["run"]["finished"]}
+            if late:
+                dated["results"] = [_faded(one, dated["collected"]) for one in host["results"]]
             known = rows.get(host["name"])
             rows[host["name"]] = dated if known is None else _united(known, dated)
     return {**run, "hosts": list(rows.values())}
+
+
+def _moment(run: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(run["run"]["finished"])
+
+
+def _faded(result: Mapping[str, Any], collected: str) -> dict[str, Any]:
+    """A result of long ago: what failed then still stands, all else is unknown."""
+    if result["status"] in ("fail", "error", "manual"):
+        return dict(result)
+    said = f"last looked at on {collected[:10]}, when it was: {result['status'].replace('_', ' ')}"
+    return {**result, "status": "error", "message": said}
 
 
 def _united(newer: Mapping[str, Any], older: Mapping[str, Any]) -> dict[str, Any]:

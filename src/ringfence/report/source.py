@@ -98,21 +98,24 @@ def _companions(store: Store, document: Document) -> list[Document]:
     """The latest runs, up to the next one of servers, that judged something else; newest first.
 
     A trial proves nothing. What is no server may be judged by several playbooks, each with
-    controls of its own, so of each playbook and kind the newest run is taken.
+    controls of its own, so of each playbook and kind the newest run is taken; and where that left
+    out a part, those before it as well, back to one that did not.
     """
     if HOST not in {kind_of(host) for host in document["hosts"]}:
         return []  # a report on buckets alone is asked for as such
     found: list[Document] = []
-    seen: set[tuple[str, str]] = set()
+    whole: set[tuple[str, str]] = set()
     runs = [run for run in store.runs() if not run.pruned and run.mode != "check"]
     later = [run.started for run in runs if HOST in run.kinds and _is_after(run, document)]
     for run in sorted(runs, key=lambda run: (run.started, run.id), reverse=True):
         asked = {(run.playbook, kind) for kind in run.kinds if kind != HOST}
-        if (later and run.started >= min(later)) or not asked - seen:
+        if (later and run.started >= min(later)) or not asked - whole:
             continue
-        seen |= asked
+        told = store.run(run.id)
+        if not told["run"]["limit"] and not told["run"].get("interrupted"):
+            whole |= asked
         if run.id != document["run"]["id"]:
-            found.append(store.run(run.id))
+            found.append(told)
     return found
 
 

@@ -168,6 +168,15 @@ def test_a_limit_narrows_what_was_targeted(controller: Controller) -> None:
     assert [host["name"] for host in run.document["hosts"]] == ["web2"]
 
 
+def test_variables_that_leave_out_a_part_are_told_as_a_limit(controller: Controller) -> None:
+    chosen = '{"ringfence_hosts": "web2", "backup_clients": ["acme", "beta"], "other": 1}'
+    run = controller.run(
+        [ask()], {"*/first": reply()}, ["web1", "web2"],
+        arguments=["--limit", "web*", "-e", chosen],
+    )  # fmt: skip
+    assert run.document["run"]["limit"] == "web* ringfence_hosts=web2 backup_clients=acme,beta"
+
+
 def test_a_condition_that_skips_a_host_is_no_pass(controller: Controller) -> None:
     run = controller.run(
         [ask(when="inventory_hostname == 'web1'")], {"*/first": reply()}, ["web1", "web2"]

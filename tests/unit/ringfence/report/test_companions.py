@@ -128,3 +128,56 @@ def test_what_a_run_judged_is_kept_with_it_and_older_runs_are_of_servers(store: 
         store.ingest(document, CATALOGUE)
     assert [run.kinds for run in store.runs()] == [("host",), ("bucket",)]
     assert not store.verify().findings
+
+
+def test_a_look_at_a_part_does_not_hide_the_rest(store: Store) -> None:
+    part = buckets(3, "pass", limit="backup_clients=acme")
+    part["hosts"] = [one for one in part["hosts"] if one["name"] == "s3://acme"]
+    told = _told(store, servers(1), buckets(2), part)
+    assert told == {
+        "web1": "",
+        "s3://acme": "2026-01-03T06:01:00Z",
+        "s3://beta": "2026-01-02T06:01:00Z",
+    }
+    assert [one.failing for one in report_on(store).hosts if one.name == "s3://beta"] == [
+        ("aws_lock",)
+    ]
+
+
+def test_what_is_looked_at_no_more_goes_with_the_next_whole_look(store: Store) -> None:
+    rest = buckets(3)
+    rest["hosts"] = [one for one in rest["hosts"] if one["name"] == "s3://acme"]
+    assert set(_told(store, servers(1), buckets(2), rest)) == {"web1", "s3://acme"}
+
+
+def test_the_newest_word_of_a_playbook_outweighs_its_trouble_of_before(store: Store) -> None:
+    broken = buckets(2)
+    for one in broken["hosts"]:
+        one |= {"state": "error", "message": "no answer", "results": []}
+    part = buckets(3, "pass", limit="web*")
+    part["hosts"] = [one for one in part["hosts"] if one["name"] == "s3://acme"]
+    _told(store, servers(1), broken, part)
+    states = {one.name: one.state for one in report_on(store).hosts}
+    assert states == {"web1": "ok", "s3://acme": "ok", "s3://beta": "error"}
+
+
+@pytest.mark.parametrize(
+    ("finished", "seen", "now"),
+    [
+        ("2026-02-01T06:01:00Z", "pass", "pass"),
+        ("2026-02-02T06:01:00Z", "pass", "error"),
+        ("2026-02-02T06:01:00Z", "not_applicable", "error"),
+        ("2026-02-02T06:01:00Z", "fail", "fail"),
+    ],
+)
+def test_what_held_long_ago_is_not_known_to_hold(
+    store: Store, finished: str, seen: str, now: str
+) -> None:
+    late = servers(2)
+    late["run"] |= {"started": finished.replace("06:01", "06:00"), "finished": finished}
+    _told(store, buckets(1, seen), late)
+    (lock,) = [one for one in report_on(store).controls if one.id == "aws_lock"]
+    assert lock.outcome == now
+    assert lock.score.passed == (2 if now == "pass" else 0)
+    if now == "error":
+        assert lock.groups[0].message.startswith("last looked at on 2026-01-01, when it was:")
