@@ -64,6 +64,8 @@ def read(clients: Clients, wanted: Sequence[Wanted]) -> tuple[Facts, dict[str, F
     for one in wanted:
         for name, call in _bucket_reads(clients, one, account).items():
             tasks[one.bucket, name] = call
+        for (_name, shared), call in _shared_reads(clients, one).items():
+            tasks["", shared] = call
         for arn in one.principals:
             tasks["", f"policies of {arn}"] = partial(identity_policies, clients, arn)
     with ThreadPoolExecutor(min(_PARALLEL, max(len(tasks), 1))) as pool:
@@ -73,6 +75,9 @@ def read(clients: Clients, wanted: Sequence[Wanted]) -> tuple[Facts, dict[str, F
     for (bucket, name), fact in found.items():
         if bucket:
             by_bucket[bucket][name] = fact
+    for one in wanted:
+        for name, shared in _shared_reads(clients, one):
+            by_bucket[one.bucket][name] = of_account[shared]
     return {**of_account, **account}, by_bucket, len(tasks) + 1
 
 
@@ -166,10 +171,17 @@ def _bucket_reads(
         "replication": part("get_bucket_replication", "ReplicationConfiguration"),
         "notification": part("get_bucket_notification_configuration"),
     }
+    return reads
+
+
+def _shared_reads(clients: Clients, wanted: Wanted) -> dict[tuple[str, str], Callable[[], Fact]]:
+    """What buckets may have in common and is read once, by (name in the bucket, its own name)."""
+    reads: dict[tuple[str, str], Callable[[], Fact]] = {}
     if wanted.kms_key and clients.is_aws:
-        reads["kms"] = partial(_kms, clients.of("kms"), wanted.kms_key)
+        reads["kms", f"key {wanted.kms_key}"] = partial(_kms, clients.of("kms"), wanted.kms_key)
     if wanted.trail and clients.is_aws:
-        reads["trail"] = partial(_trail, clients.of("cloudtrail"), wanted.trail)
+        trail = partial(_trail, clients.of("cloudtrail"), wanted.trail)
+        reads["trail", f"trail {wanted.trail}"] = trail
     return reads
 
 

@@ -11,9 +11,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import json
-import logging
 import re
-import ssl
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -21,14 +19,16 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
+from cheroot.ssl.builtin import BuiltinSSLAdapter
+from cheroot.wsgi import Server
 from moto.iam.models import iam_backends
 from moto.s3.models import FakeBucket, s3_backends
-from werkzeug.serving import make_server
 
 from tests.s3 import conditions, embedded
 
 ACCOUNT = "123456789012"
 ROOT = f"arn:aws:iam::{ACCOUNT}:root"
+_THREADS = 32
 # Access keys that are nobody's in moto: principals of another account.
 FOREIGN_KEY, FOREIGN_ACCOUNT = "AKIAFOREIGN", "999999999999"
 
@@ -80,28 +80,27 @@ class Servers(NamedTuple):
 
 @contextmanager
 def servers(scratch: Path) -> Iterator[Servers]:
-    """Both servers on loopback; `scratch` takes the certificate."""
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+    """Both servers on loopback; `scratch` takes the certificate. They keep connections open between
+    requests, as Amazon's do."""
     certificate, key = _certificate(scratch)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
     seen: list[tuple[str, str]] = []
     own = FakeBucket.get_permission
     FakeBucket.get_permission = _says_nothing  # type: ignore[method-assign]
     started = []
     try:
-        for tls in (None, context):
-            app = _Enforcing(_moto(), seen)
-            server = make_server("127.0.0.1", 0, app, threaded=True, ssl_context=tls)
-            threading.Thread(target=server.serve_forever, daemon=True).start()
+        for tls in (None, BuiltinSSLAdapter(str(certificate), str(key))):
+            server = Server(("127.0.0.1", 0), _Enforcing(_moto(), seen), numthreads=_THREADS)
+            server.ssl_adapter = tls
+            server.prepare()
+            threading.Thread(target=server.serve, daemon=True).start()
             started.append(server)
-        http, https = (server.server_port for server in started)
+        http, https = (server.bind_addr[1] for server in started)
         yield Servers(
             f"http://127.0.0.1:{http}", f"https://127.0.0.1:{https}", str(certificate), seen
         )
     finally:
         for server in started:
-            server.shutdown()
+            server.stop()
         FakeBucket.get_permission = own  # type: ignore[method-assign]
 
 
