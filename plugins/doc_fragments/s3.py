@@ -194,3 +194,31 @@ options:
     elements: str
     default: []
 """
+
+    AUTHORITY = r"""
+options:
+  authority:
+    description: The certificates, in PEM form, to believe the S3 server by; those of the system by default.
+    type: str
+"""
+
+    OBJECTS = r"""
+options:
+  bucket:
+    description: The bucket to look at.
+    type: str
+    required: true
+  prefix:
+    description: Only objects whose keys begin with this.
+    type: str
+    default: ''
+  client:
+    description: The client whose backups the bucket holds, by the id of the register; for evidence and reports.
+    type: str
+    default: ''
+  waivers:
+    description: What is accepted for a time, each with C(control), C(reason), C(owner) and C(expires). For the evidence; nothing is judged or changed by it.
+    type: list
+    elements: dict
+    default: []
+"""

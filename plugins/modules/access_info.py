@@ -31,16 +31,8 @@ options:
     description: How long the search for files that run with their owner's rights may take.
     type: int
     default: 60
-attributes:
-  check_mode:
-    description: Runs the same in check mode, since it never changes the host.
-    support: full
-  diff_mode:
-    description: There is nothing to show a difference of.
-    support: none
-  idempotent:
-    description: A second run finds the same unless the host was changed meanwhile.
-    support: full
+extends_documentation_fragment:
+  - ringfence.hosting.reads
 seealso:
   - module: ringfence.hosting.totp_info
   - module: ringfence.hosting.site_info

@@ -33,10 +33,6 @@ options:
     type: str
     choices: [present, absent]
     default: present
-  sites:
-    description: The sites of the host. The variable C(ringfence_sites) unless given.
-    type: list
-    elements: dict
   management:
     description: Networks that administrators connect from. They are never banned, and there must be one.
     type: list
@@ -91,6 +87,8 @@ options:
     description: The above, packed by the action plugin of this module.
     type: str
     default: ""
+extends_documentation_fragment:
+  - ringfence.hosting.sites.of_host
 attributes:
   check_mode:
     description: Says what would change, and changes nothing.

@@ -31,16 +31,7 @@ options:
     default: []
 extends_documentation_fragment:
   - ringfence.hosting.s3
-attributes:
-  check_mode:
-    description: Runs the same in check mode, since it changes nothing.
-    support: full
-  diff_mode:
-    description: There is nothing to show a difference of.
-    support: none
-  idempotent:
-    description: A second run finds the same unless something was changed there.
-    support: full
+  - ringfence.hosting.reads
 seealso:
   - module: ringfence.hosting.access_info
   - module: ringfence.hosting.s3_backup_bucket_info

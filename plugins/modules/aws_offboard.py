@@ -16,26 +16,14 @@ description:
   - Sessions that a key has already opened with STS go on until they end by themselves.
 author:
   - The Ringfence developers (@ringfence)
-requirements:
-  - boto3 >= 1.40
 options:
   users:
     description: Names of IAM users that are the person's alone.
     type: list
     elements: str
     required: true
-  endpoint_url:
-    description: The address of a service other than Amazon's.
-    type: str
-  region:
-    description: The region. What boto3 finds where it is left out.
-    type: str
-  profile:
-    description: A profile of the AWS configuration files.
-    type: str
-  ca_bundle:
-    description: A file with the authorities to trust in place of the system's.
-    type: path
+extends_documentation_fragment:
+  - ringfence.hosting.s3
 attributes:
   check_mode:
     description: Says what would be taken, and changes nothing.

@@ -61,9 +61,8 @@ options:
   confirm:
     description: The client's id, for V(shred).
     type: str
-  authority:
-    description: The certificates, in PEM form, to believe the S3 server by; those of the system by default.
-    type: str
+extends_documentation_fragment:
+  - ringfence.hosting.s3.authority
 attributes:
   check_mode:
     description: Says what would be done.

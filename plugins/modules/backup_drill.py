@@ -22,9 +22,8 @@ options:
     type: list
     elements: dict
     required: true
-  authority:
-    description: The certificates, in PEM form, to believe the S3 server by; those of the system by default.
-    type: str
+extends_documentation_fragment:
+  - ringfence.hosting.s3.authority
 attributes:
   check_mode:
     description: Restores nothing in check mode, and says so.

@@ -17,29 +17,15 @@ description:
 author:
   - The Ringfence developers (@ringfence)
 options:
-  sites:
-    description: The sites of the host, as the inventory plugin gives them in C(ringfence_sites).
-    type: list
-    elements: dict
-    required: true
-  authority:
-    description: The certificates, in PEM form, to believe the S3 server by; those of the system by default.
-    type: str
   clients:
     description: What the action plugin asks the host for; not given by hand.
     type: list
     elements: str
     default: []
-attributes:
-  check_mode:
-    description: Changes nothing anyway.
-    support: full
-  diff_mode:
-    description: There is nothing to compare.
-    support: none
-  idempotent:
-    description: Changes nothing.
-    support: full
+extends_documentation_fragment:
+  - ringfence.hosting.sites
+  - ringfence.hosting.s3.authority
+  - ringfence.hosting.reads
 """
 
 EXAMPLES = r"""

@@ -22,13 +22,12 @@ options:
     description: A site of the client, as the inventory plugin gives it in C(ringfence_sites).
     type: dict
     required: true
-  authority:
-    description: The certificates, in PEM form, to believe the S3 server by; those of the system by default.
-    type: str
   read_data:
     description: Whether all data is read and checked afterwards.
     type: bool
     default: true
+extends_documentation_fragment:
+  - ringfence.hosting.s3.authority
 attributes:
   check_mode:
     description: Says what would be done, and does not check.

@@ -20,9 +20,6 @@ options:
     description: The site, as the inventory plugin gives it in C(ringfence_sites) of its host.
     type: dict
     required: true
-  authority:
-    description: The certificates, in PEM form, to believe the S3 server by; those of the system by default.
-    type: str
   at:
     description: A moment such as V(2026-11-26T14:00); no newer backup is taken.
     type: str
@@ -67,6 +64,8 @@ options:
     description: Restores to prove that it can, and removes all of it; C(backup_drill) asks for it.
     type: bool
     default: false
+extends_documentation_fragment:
+  - ringfence.hosting.s3.authority
 attributes:
   check_mode:
     description: Says which backup would be restored to where.

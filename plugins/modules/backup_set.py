@@ -20,14 +20,6 @@ description:
 author:
   - The Ringfence developers (@ringfence)
 options:
-  sites:
-    description: The sites of the host, as the inventory plugin gives them in C(ringfence_sites).
-    type: list
-    elements: dict
-    required: true
-  authority:
-    description: The certificates, in PEM form, to believe the S3 server by; those of the system by default.
-    type: str
   jobs:
     description: What the action plugin makes of O(sites), a job a client; not given by hand.
     type: list
@@ -116,6 +108,9 @@ options:
               password:
                 description: Of the user.
                 type: str
+extends_documentation_fragment:
+  - ringfence.hosting.sites
+  - ringfence.hosting.s3.authority
 attributes:
   check_mode:
     description: Says what would be written.

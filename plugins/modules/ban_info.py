@@ -19,16 +19,8 @@ options:
     description: How far back. V(0) is only what is in force.
     type: int
     default: 30
-attributes:
-  check_mode:
-    description: Reads, and changes nothing.
-    support: full
-  diff_mode:
-    description: There is nothing to show.
-    support: none
-  idempotent:
-    description: Reads only.
-    support: full
+extends_documentation_fragment:
+  - ringfence.hosting.reads
 seealso:
   - module: ringfence.hosting.automatic_bans
   - module: ringfence.hosting.ban

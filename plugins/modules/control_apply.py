@@ -18,37 +18,15 @@ description:
 author:
   - The Ringfence developers (@ringfence)
 options:
-  families:
-    description: The families of controls to take, for example V(ssh). All of them when this and O(controls) are empty.
-    type: list
-    elements: str
-    default: []
-  controls:
-    description: Ids of single controls to take, beside those of O(families).
-    type: list
-    elements: str
-    default: []
-  fail_on:
-    description: The task fails where a control ends in one of these. A task that hides an error would be no audit, so keep V(error) in.
-    type: list
-    elements: str
-    choices: [error, fail, manual, waived]
-    default: [error]
-  guard_timeout:
-    description:
-      - Seconds that the guard waits for the confirmation before it puts the host back.
-      - V(0) arms no guard, which is right only where a console is at hand.
-    type: int
-    default: 120
   guard_id:
     description: The name that the guard is to have. The action plugin of this module fills it in.
     type: str
   operator:
     description: Who applies, for those who are refused meanwhile. The action plugin of this module fills it in.
     type: str
-  payload:
-    description: The resolved controls. The action plugin of this module fills it in.
-    type: str
+extends_documentation_fragment:
+  - ringfence.hosting.controls
+  - ringfence.hosting.guarded.timeout
 attributes:
   check_mode:
     description: Says what would change and writes nothing.

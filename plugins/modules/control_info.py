@@ -15,36 +15,9 @@ description:
   - Waivers come from the variable C(ringfence_waivers).
 author:
   - The Ringfence developers (@ringfence)
-options:
-  families:
-    description: The families of controls to take, for example V(ssh). All of them when this and O(controls) are empty.
-    type: list
-    elements: str
-    default: []
-  controls:
-    description: Ids of single controls to take, beside those of O(families).
-    type: list
-    elements: str
-    default: []
-  fail_on:
-    description: The task fails where a control ends in one of these. A task that hides an error would be no audit, so keep V(error) in.
-    type: list
-    elements: str
-    choices: [error, fail, manual, waived]
-    default: [error]
-  payload:
-    description: The resolved controls. The action plugin of this module fills it in.
-    type: str
-attributes:
-  check_mode:
-    description: Runs the same in check mode, since it never changes the host.
-    support: full
-  diff_mode:
-    description: There is nothing to show a difference of.
-    support: none
-  idempotent:
-    description: A second run finds the same unless the host was changed meanwhile.
-    support: full
+extends_documentation_fragment:
+  - ringfence.hosting.controls
+  - ringfence.hosting.reads
 """
 
 EXAMPLES = r"""

@@ -55,12 +55,6 @@ options:
     description: How many dropped packets a minute are logged, 0 for none. Packets of banned and blocked addresses are not logged.
     type: int
     default: 10
-  guard_timeout:
-    description:
-      - Seconds that the guard waits for the confirmation before it puts the host back.
-      - V(0) arms no guard, which is right only where a console is at hand.
-    type: int
-    default: 120
   force:
     description:
       - Loads the rules even where they would not let in this connection, for example because the next one comes from elsewhere.
@@ -75,6 +69,8 @@ options:
     description: Who makes the change. The action plugin of this module fills it in.
     type: str
     default: ""
+extends_documentation_fragment:
+  - ringfence.hosting.guarded.timeout
 attributes:
   check_mode:
     description: Says what would change, or why it would be refused. Arms no guard and writes nothing.

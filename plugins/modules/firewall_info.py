@@ -21,16 +21,8 @@ options:
     elements: str
     choices: [allow, ban, block]
     default: []
-attributes:
-  check_mode:
-    description: Reads only.
-    support: full
-  diff_mode:
-    description: Changes nothing.
-    support: none
-  idempotent:
-    description: Reads only.
-    support: full
+extends_documentation_fragment:
+  - ringfence.hosting.reads
 seealso:
   - module: ringfence.hosting.firewall
   - module: ringfence.hosting.firewall_set

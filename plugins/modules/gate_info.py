@@ -15,16 +15,8 @@ description:
 author:
   - The Ringfence developers (@ringfence)
 options: {}
-attributes:
-  check_mode:
-    description: Runs the same in check mode, since it never changes the host.
-    support: full
-  diff_mode:
-    description: There is nothing to show a difference of.
-    support: none
-  idempotent:
-    description: A second run finds the same unless somebody signed in meanwhile.
-    support: full
+extends_documentation_fragment:
+  - ringfence.hosting.reads
 """
 
 EXAMPLES = r"""

@@ -20,14 +20,8 @@ options:
     description: The id of the person.
     type: str
     required: true
-  reason:
-    description: Why, in one line.
-    type: str
-    required: true
-  operator:
-    description: Who resets.
-    type: str
-    default: ''
+extends_documentation_fragment:
+  - ringfence.hosting.reset
 attributes:
   check_mode:
     description: Says whether there is anything to take back.

@@ -18,16 +18,8 @@ options:
       - Which guard to tell the outcome of. By default the last that ended.
     type: str
     default: ""
-attributes:
-  check_mode:
-    support: full
-    description: Reads only.
-  diff_mode:
-    support: none
-    description: Changes nothing.
-  idempotent:
-    support: full
-    description: Changes nothing.
+extends_documentation_fragment:
+  - ringfence.hosting.reads
 seealso:
   - module: ringfence.hosting.guard
 """

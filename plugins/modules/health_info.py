@@ -27,16 +27,8 @@ options:
     description: How long to wait for what is worse to become well.
     type: int
     default: 60
-attributes:
-  check_mode:
-    description: Reads only.
-    support: full
-  diff_mode:
-    description: Changes nothing.
-    support: none
-  idempotent:
-    description: Reads only.
-    support: full
+extends_documentation_fragment:
+  - ringfence.hosting.reads
 """
 
 EXAMPLES = r"""

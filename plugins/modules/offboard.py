@@ -32,14 +32,8 @@ options:
     description: Seconds that the guard waits for the confirmation before it puts keys and sudo rules back. V(0) arms no guard.
     type: int
     default: 120
-  guard_id:
-    description: What the guard is to be called. The action plugin of this module makes it up.
-    type: str
-    default: ''
-  operator:
-    description: Who changes this. The action plugin of this module fills it in.
-    type: str
-    default: ''
+extends_documentation_fragment:
+  - ringfence.hosting.guarded
 attributes:
   check_mode:
     description: Says what would be taken, or why it would be refused, and changes nothing.

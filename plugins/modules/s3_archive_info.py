@@ -17,23 +17,6 @@ description:
 author:
   - The Ringfence developers (@ringfence)
 options:
-  bucket:
-    description: The bucket to look at.
-    type: str
-    required: true
-  prefix:
-    description: Only objects whose keys begin with this.
-    type: str
-    default: ''
-  client:
-    description: The client whose backups the bucket holds, by the id of the register; for evidence and reports.
-    type: str
-    default: ''
-  waivers:
-    description: What is accepted for a time, each with C(control), C(reason), C(owner) and C(expires). For the evidence; nothing is judged or changed by it.
-    type: list
-    elements: dict
-    default: []
   offenders:
     description: A file for what was found, a JSON object a line. Written for its owner only.
     type: path
@@ -48,6 +31,7 @@ options:
 extends_documentation_fragment:
   - ringfence.hosting.s3
   - ringfence.hosting.s3.provider
+  - ringfence.hosting.s3.objects
 attributes:
   check_mode:
     description: Changes nothing; in check mode it writes no local file either.

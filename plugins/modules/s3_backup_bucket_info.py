@@ -19,16 +19,7 @@ extends_documentation_fragment:
   - ringfence.hosting.s3
   - ringfence.hosting.s3.provider
   - ringfence.hosting.s3.buckets
-attributes:
-  check_mode:
-    description: Changes nothing.
-    support: full
-  diff_mode:
-    description: Changes nothing.
-    support: none
-  idempotent:
-    description: Changes nothing.
-    support: full
+  - ringfence.hosting.reads
 seealso:
   - module: ringfence.hosting.s3_backup_bucket
   - module: ringfence.hosting.s3_object_audit

@@ -18,25 +18,15 @@ description:
 author:
   - The Ringfence developers (@ringfence)
 options:
-  management:
-    description: Addresses and networks of those who administer the host.
-    type: list
-    elements: str
-    default: []
-  sources:
-    description: The folder of the controller with the data of countries and the feeds.
-    type: str
-    default: ""
   found:
     description:
       - The C(sites) that M(ringfence.hosting.site_info) found. The folder of a CMS is taken from there, and a site that is declared
         otherwise than it was found is refused.
     type: list
     elements: dict
-  sites:
-    description: The sites of the host. The variable C(ringfence_sites) unless given.
-    type: list
-    elements: dict
+extends_documentation_fragment:
+  - ringfence.hosting.sites.of_host
+  - ringfence.hosting.sites.addresses
 attributes:
   check_mode:
     description: Says what would change. The web servers' own test of it is not run, for it needs the files to be there.

@@ -16,37 +16,18 @@ description:
 author:
   - The Ringfence developers (@ringfence)
 options:
-  management:
-    description: Addresses and networks of those who administer the host.
-    type: list
-    elements: str
-    default: []
-  sources:
-    description: The folder of the controller with the data of countries and the feeds.
-    type: str
-    default: ""
   found:
     description: The C(sites) that M(ringfence.hosting.site_info) found.
-    type: list
-    elements: dict
-  sites:
-    description: The sites of the host. The variable C(ringfence_sites) unless given.
     type: list
     elements: dict
   payload:
     description: The above, packed by the action plugin of this module.
     type: str
     default: ""
-attributes:
-  check_mode:
-    description: Runs the same in check mode, since it never changes the host.
-    support: full
-  diff_mode:
-    description: There is nothing to show a difference of.
-    support: none
-  idempotent:
-    description: A second run finds the same unless the host was changed meanwhile.
-    support: full
+extends_documentation_fragment:
+  - ringfence.hosting.sites.of_host
+  - ringfence.hosting.sites.addresses
+  - ringfence.hosting.reads
 seealso:
   - module: ringfence.hosting.site_addresses
 """

@@ -42,14 +42,12 @@ options:
     type: list
     elements: str
     default: []
-  sites:
-    description: The sites of the host. The variable C(ringfence_sites) unless given.
-    type: list
-    elements: dict
   payload:
     description: The above, packed by the action plugin of this module.
     type: str
     default: ""
+extends_documentation_fragment:
+  - ringfence.hosting.sites.of_host
 attributes:
   check_mode:
     description: Says what would change. The web servers' own test of it is not run, for it needs the files to be there.

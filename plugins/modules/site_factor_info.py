@@ -18,22 +18,9 @@ description:
   - Nothing is written to a site. No password is needed, and none is read.
 author:
   - The Ringfence developers (@ringfence)
-options:
-  sites:
-    description: The sites of this host, as C(ringfence_sites) has them.
-    type: list
-    elements: dict
-    required: true
-attributes:
-  check_mode:
-    description: Runs the same in check mode, since it never changes the host.
-    support: full
-  diff_mode:
-    description: There is nothing to show a difference of.
-    support: none
-  idempotent:
-    description: A second run finds the same unless the host was changed meanwhile.
-    support: full
+extends_documentation_fragment:
+  - ringfence.hosting.sites
+  - ringfence.hosting.reads
 """
 
 EXAMPLES = r"""

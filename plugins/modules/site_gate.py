@@ -19,11 +19,6 @@ description:
 author:
   - The Ringfence developers (@ringfence)
 options:
-  sites:
-    description: The sites of this host, as C(ringfence_sites) has them.
-    type: list
-    elements: dict
-    required: true
   portal:
     description: The domain of the sign-in page on this host. It must belong to no site.
     type: str
@@ -44,6 +39,8 @@ options:
     description: Says what is wrong with what is asked for, and does nothing.
     type: bool
     default: false
+extends_documentation_fragment:
+  - ringfence.hosting.sites
 attributes:
   check_mode:
     description: Says what would change; writes nothing.

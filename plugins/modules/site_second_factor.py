@@ -19,11 +19,6 @@ description:
 author:
   - The Ringfence developers (@ringfence)
 options:
-  sites:
-    description: The sites of this host, as C(ringfence_sites) has them.
-    type: list
-    elements: dict
-    required: true
   wordpress_plugin:
     description: The zip file of the plugin two-factor on this host, its sha256, and the version that it holds.
     type: dict
@@ -41,6 +36,8 @@ options:
         description: Its version. An installed plugin of another version is replaced where this is given.
         type: str
         default: ''
+extends_documentation_fragment:
+  - ringfence.hosting.sites
 attributes:
   check_mode:
     description: Says what would change; writes nothing.

@@ -47,16 +47,8 @@ options:
     description: Seconds that each answer may take.
     type: int
     default: 20
-attributes:
-  check_mode:
-    description: Runs the same in check mode, since it changes nothing.
-    support: full
-  diff_mode:
-    description: There is nothing to show a difference of.
-    support: none
-  idempotent:
-    description: A second run finds the same unless something was changed there.
-    support: full
+extends_documentation_fragment:
+  - ringfence.hosting.reads
 seealso:
   - module: ringfence.hosting.access_info
   - module: ringfence.hosting.domain_access_info

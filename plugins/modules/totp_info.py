@@ -35,16 +35,8 @@ options:
     description: As in M(ringfence.hosting.totp_policy).
     type: int
     default: 300
-attributes:
-  check_mode:
-    description: Reads only, in check mode as ever.
-    support: full
-  diff_mode:
-    description: Changes nothing, so there is no diff.
-    support: none
-  idempotent:
-    description: Changes nothing.
-    support: full
+extends_documentation_fragment:
+  - ringfence.hosting.reads
 """
 
 EXAMPLES = r"""

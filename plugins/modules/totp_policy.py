@@ -44,12 +44,6 @@ options:
     description: Go on even where accounts that sign in now and are not enrolled would be shut out.
     type: bool
     default: false
-  guard_timeout:
-    description:
-      - Seconds that the guard waits for the confirmation before it puts the host back.
-      - V(0) arms no guard, which is right only where a console is at hand.
-    type: int
-    default: 120
   user:
     description: The account that the play signs in with. The action plugin of this module fills it in.
     type: str
@@ -62,14 +56,9 @@ options:
     description: Whether the play can ask its operator for a code. The action plugin of this module fills it in.
     type: bool
     default: false
-  guard_id:
-    description: What the guard is to be called. The action plugin of this module makes it up.
-    type: str
-    default: ''
-  operator:
-    description: Who changes this. The action plugin of this module fills it in.
-    type: str
-    default: ''
+extends_documentation_fragment:
+  - ringfence.hosting.guarded
+  - ringfence.hosting.guarded.timeout
 attributes:
   check_mode:
     description: Says what would change, or why it would be refused, and writes nothing.

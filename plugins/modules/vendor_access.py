@@ -51,14 +51,8 @@ options:
       - V(0) arms no guard, which is right only where a console is at hand.
     type: int
     default: 120
-  guard_id:
-    description: What the guard is to be called. The action plugin of this module makes it up.
-    type: str
-    default: ''
-  operator:
-    description: Who changes this. The action plugin of this module fills it in.
-    type: str
-    default: ''
+extends_documentation_fragment:
+  - ringfence.hosting.guarded
 attributes:
   check_mode:
     description: Says what would change, or why it would be refused, and writes nothing.
