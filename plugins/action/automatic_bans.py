@@ -33,10 +33,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         task_vars = task_vars or {}
         super().run(tmp, task_vars)
         args = self._task.args
-        sites = args.get("sites")
-        if sites is None:
-            sites = self._templar.template(task_vars.get("ringfence_sites", []))
-        sites = [_plain(site) for site in sites]
+        sites = [_plain(site) for site in site_files.sites_of(self, task_vars)]
         server = str(args.get("crowdsec_server") or "")
         asks = any(_ban_policy.wanted(site).get("share") for site in sites)
         asks = asks or server == str(task_vars["inventory_hostname"])

@@ -35,11 +35,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         sites = self._task.args.get("sites") or []
         known = catalogue.load()
         told, trouble = self._host(sites, task_vars)
-        today = date.today()
-        waived = {
-            row["control"]: control_action.waiver(row, today)
-            for row in self._templar.template(task_vars.get("ringfence_waivers", []))
-        }
+        rows = self._templar.template(task_vars.get("ringfence_waivers", []))
+        waived = control_action.waivers(rows, date.today())
         made: dict[str, dict[str, list[datetime]] | str] = {}
         rows = []
         for site in sites:

@@ -11,16 +11,6 @@ from ansible_collections.ringfence.hosting.plugins.plugin_utils import guard_ses
 from ansible_collections.ringfence.hosting.plugins.plugin_utils.control_action import ControlAction
 
 _DEFAULT_SECONDS = 120
-# ssh's words when it never got in: then nothing was changed, and there is nothing to wait for.
-_NEVER_CONNECTED = (
-    "connect to host",
-    "could not resolve",
-    "host key verification failed",
-    "permission denied",
-    "banner exchange",
-    "kex_exchange_identification",
-    "no such identity",
-)
 
 
 class ActionModule(ControlAction):
@@ -38,7 +28,7 @@ class ActionModule(ControlAction):
         try:
             result = super().run(tmp, task_vars)
         except AnsibleConnectionFailure as error:
-            if not seconds or _never_connected(error):
+            if not seconds or guard_session.never_connected(error):
                 raise
             verdict = guard_session.settle(self, task_vars, guard, "the connection was lost")
             return {"failed": True, "msg": verdict["msg"] or str(error), "guard": verdict["guard"]}
@@ -61,11 +51,6 @@ class ActionModule(ControlAction):
             result |= {"failed": True, "changed": False, "msg": verdict["msg"]}
             _take_back(result, verdict["msg"])
         return result
-
-
-def _never_connected(error: AnsibleConnectionFailure) -> bool:
-    said = str(error).lower()
-    return any(words in said for words in _NEVER_CONNECTED)
 
 
 def _take_back(result: dict[str, Any], why: str) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.ringfence.hosting.plugins.plugin_utils import totp_terminal
-from ansible_collections.ringfence.hosting.plugins.plugin_utils.guard_session import operator
+from ansible_collections.ringfence.hosting.plugins.plugin_utils.guard_session import told_operator
 from ansible_collections.ringfence.hosting.plugins.plugin_utils.sealed import Envelope
 from ansible_collections.ringfence.hosting.plugins.plugin_utils.totp_terminal import (
     Terminal,
@@ -42,12 +42,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             raise AnsibleActionFail(f"no link was shown: {error}") from error
 
     def _step(self, phase: str, task_vars: dict[str, Any], **more: str) -> dict[str, Any]:
-        result: dict[str, Any] = self._execute_module(
-            module_name="ringfence.hosting.gate_enrol",
-            module_args={"operator": operator(), **self._task.args, "phase": phase, **more},
-            task_vars=task_vars,
-        )
-        return result
+        return told_operator(self, "gate_enrol", task_vars, phase=phase, **more)
 
 
 def _show(terminal: Terminal, link: str, made: dict[str, Any], given: dict[str, Any]) -> None:

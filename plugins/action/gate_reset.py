@@ -18,10 +18,4 @@ class ActionModule(ActionBase):  # type: ignore[misc]
     def run(self, tmp: None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """The module's result."""
         super().run(tmp, task_vars)
-        arguments = {"operator": guard_session.operator(), **self._task.args}
-        result: dict[str, Any] = self._execute_module(
-            module_name="ringfence.hosting.gate_reset",
-            module_args=arguments,
-            task_vars=task_vars or {},
-        )
-        return result
+        return guard_session.told_operator(self, "gate_reset", task_vars or {})

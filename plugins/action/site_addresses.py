@@ -39,9 +39,7 @@ def asked(
 ) -> tuple[site_addresses.Wanted, list[dict[str, Any]], dict[str, str]]:
     """What the sites of a host ask, the sites, and client__site -> why one is to be left alone."""
     given, templar = action._task.args, action._templar
-    sites = given.get("sites")
-    if sites is None:
-        sites = templar.template(task_vars.get("ringfence_sites", []))
+    sites = site_files.sites_of(action, task_vars)
     fitted, misfits = site_fit.fitted(sites, given.get("found"))
     try:
         wanted = site_addresses.wanted(

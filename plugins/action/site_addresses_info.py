@@ -49,10 +49,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                 rows.append(targets.unread(label, _KIND, why, client=site["client"]))
                 continue
             findings = site_judge.judged(plan, names, found["facts"], now)
-            waivers = {
-                row["control"]: control_action.waiver(row, date.today())
-                for row in site.get("waivers", [])
-            }
+            waivers = control_action.waivers(site.get("waivers", []), date.today())
             mine = {key: value for key, value in values.items() if key in _ids(findings)}
             rows.append(
                 targets.row(label, _KIND, findings, mine, client=site["client"], waivers=waivers)

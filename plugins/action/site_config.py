@@ -20,9 +20,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         task_vars = task_vars or {}
         super().run(tmp, task_vars)
         given = self._task.args
-        sites = given.get("sites")
-        if sites is None:
-            sites = self._templar.template(task_vars.get("ringfence_sites", []))
+        sites = site_files.sites_of(self, task_vars)
         wanted = site_files.Wanted(
             str(given.get("feature", "")),
             given.get("files") or {},

@@ -67,4 +67,4 @@ class ActionModule(ActionBase):  # type: ignore[misc]
 
     def _waivers(self, task_vars: dict[str, Any]) -> dict[str, dict[str, Any]]:
         rows = self._templar.template(task_vars.get("ringfence_waivers", []))
-        return {row["control"]: control_action.waiver(row, date.today()) for row in rows}
+        return control_action.waivers(rows, date.today())

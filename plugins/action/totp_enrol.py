@@ -9,7 +9,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.ringfence.hosting.plugins.module_utils import _totp
 from ansible_collections.ringfence.hosting.plugins.plugin_utils import totp_terminal
-from ansible_collections.ringfence.hosting.plugins.plugin_utils.guard_session import operator
+from ansible_collections.ringfence.hosting.plugins.plugin_utils.guard_session import told_operator
 from ansible_collections.ringfence.hosting.plugins.plugin_utils.sealed import Envelope
 from ansible_collections.ringfence.hosting.plugins.plugin_utils.totp_terminal import (
     Terminal,
@@ -72,11 +72,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         raise TerminalError(f"{_TRIES} wrong codes")
 
     def _step(self, phase: str, task_vars: dict[str, Any], **more: str) -> dict[str, Any]:
-        result: dict[str, Any] = self._execute_module(
-            module_name="ringfence.hosting.totp_enrol",
-            module_args={"operator": operator(), **self._task.args, "phase": phase, **more},
-            task_vars=task_vars,
-        )
+        result = told_operator(self, "totp_enrol", task_vars, phase=phase, **more)
         if phase != "begin":
             result.pop("sealed", None)
         return result

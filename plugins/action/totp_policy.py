@@ -106,14 +106,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             "pipelining": True,  # else a call takes several connections
             "reconnection_retries": 0,
         }
-        before = {name: connection.get_option(name) for name in changed}
-        for name, value in changed.items():
-            connection.set_option(name, value)
-        try:
+        with guard_session.options_set(connection, changed):
             yield
-        finally:
-            for name, value in before.items():
-                connection.set_option(name, value)
 
 
 def _told(result: dict[str, Any], verdict: guard_session.Verdict) -> dict[str, Any]:

@@ -11,10 +11,24 @@ from __future__ import annotations
 import re
 import socket
 import warnings
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import NamedTuple
 
+from ansible_collections.ringfence.hosting.plugins.module_utils._control import Control
 from ansible_collections.ringfence.hosting.plugins.module_utils._host import Host, HostError
 
 Address = tuple[str, int]
+Listener = tuple[Address, bool]  # and whether it speaks TLS
+
+
+class Server(NamedTuple):
+    """A web server by its name for people, its service and the file with its process id."""
+
+    name: str
+    service: str
+    pid_file: str
+
 
 _SECONDS = 3.0
 _LIMIT = 16384
@@ -87,6 +101,39 @@ def takes_old_tls(where: Address) -> str:
         raise HostError(f"{_text(where)} did not answer within {_SECONDS:.0f} s") from error
     except OSError:  # refused: by the handshake, or because nobody listens
         return ""
+
+
+def complaints(
+    host: Host, control: Control, server: Server, listeners: Callable[[], Iterable[Listener]]
+) -> list[str]:
+    """What a running server does otherwise than its files say: it has not read them yet.
+
+    The control's parameter `live` says what is asked: server_header or trace of listeners without
+    TLS, protocols of those with it.
+    """
+    live = control.params.get("live")
+    if live is None or host.root or server.service in host.awaited:
+        return []
+    if not runs(host, server.pid_file):
+        return []
+    asked = [where for where, tls in listeners() if tls == (live == "protocols")]
+    found = {where: _complaint(host, control, where) for where in asked}
+    still = [f"{_text(where)} still {what}" for where, what in found.items() if what]
+    return [f"{what}: {server.name} must reload" for what in still]
+
+
+def _complaint(host: Host, control: Control, where: Address) -> str:
+    live = control.params["live"]
+    if live == "server_header":
+        said = host.once(f"server header {where}", partial(server_header, where))
+        return f"answers as {said}" if said and re.search(r"\d", said) else ""
+    if live == "trace":
+        answers = control.value == "Off" and host.once(
+            f"trace {where}", partial(answers_trace, where)
+        )
+        return "answers TRACE" if answers else ""
+    version = host.once(f"old tls {where}", partial(takes_old_tls, where))
+    return f"takes {version}" if version and version not in control.value else ""
 
 
 def _asked(where: Address, request: bytes) -> bytes | None:

@@ -213,6 +213,11 @@ def waiver(row: dict[str, Any], today: date) -> dict[str, Any]:
     return {**fields, "expires": str(ends), "expired": ends is None or ends < today}
 
 
+def waivers(rows: Iterable[dict[str, Any]], today: date) -> dict[str, dict[str, Any]]:
+    """Waivers as they travel, by the control that they are of."""
+    return {row["control"]: waiver(row, today) for row in rows}
+
+
 def _day(found: Any) -> date | None:
     try:
         return found if isinstance(found, date) else date.fromisoformat(str(found))

@@ -29,6 +29,16 @@ _ATTEMPTS = 3
 _PAUSE_SECONDS = 1.0
 # How much longer than its guard a host may stay silent before the operator is sent to the console.
 _GRACE_SECONDS = 60
+# ssh's words when it never got in.
+_NEVER_CONNECTED = (
+    "connect to host",
+    "could not resolve",
+    "host key verification failed",
+    "permission denied",
+    "banner exchange",
+    "kex_exchange_identification",
+    "no such identity",
+)
 
 
 class Verdict(TypedDict):
@@ -55,6 +65,27 @@ def operator() -> str:
     except (KeyError, OSError):  # a container's account without a name
         account = "unknown"
     return f"{account}@{socket.gethostname()}"
+
+
+def told_operator(
+    action: ActionBase, module: str, task_vars: dict[str, Any], **more: str
+) -> dict[str, Any]:
+    """The result of a module with the arguments of `action`, and the operator unless it is there.
+
+    `more`: arguments that the user has no say in.
+    """
+    result: dict[str, Any] = action._execute_module(
+        module_name=f"ringfence.hosting.{module}",
+        module_args={"operator": operator(), **action._task.args, **more},
+        task_vars=task_vars,
+    )
+    return result
+
+
+def never_connected(error: Exception) -> bool:
+    """Whether ssh never got in: then nothing was changed, and there is nothing to wait for."""
+    said = str(error).lower()
+    return any(words in said for words in _NEVER_CONNECTED)
 
 
 def one_line(result: Mapping[str, Any]) -> str:
@@ -241,6 +272,13 @@ def _new_connections(action: ActionBase, guard_seconds: float) -> Iterator[None]
         # A second try after the first failed is ours to decide.
         "reconnection_retries": 0,
     }
+    with options_set(connection, changed):
+        yield
+
+
+@contextlib.contextmanager
+def options_set(connection: Any, changed: Mapping[str, Any]) -> Iterator[None]:
+    """Within, a connection has other options."""
     before = {name: connection.get_option(name) for name in changed}
     for name, value in changed.items():
         connection.set_option(name, value)

@@ -12,16 +12,6 @@ from ansible_collections.ringfence.hosting.plugins.module_utils import _guard
 from ansible_collections.ringfence.hosting.plugins.plugin_utils import guard_session
 
 _DEFAULT_SECONDS = 120
-# ssh's words when it never got in: then nothing was changed, and there is nothing to wait for.
-_NEVER_CONNECTED = (
-    "connect to host",
-    "could not resolve",
-    "host key verification failed",
-    "permission denied",
-    "banner exchange",
-    "kex_exchange_identification",
-    "no such identity",
-)
 
 
 def run(action: ActionBase, module: str, task_vars: dict[str, Any]) -> dict[str, Any]:
@@ -36,7 +26,7 @@ def run(action: ActionBase, module: str, task_vars: dict[str, Any]) -> dict[str,
             module_name=module, module_args={**action._task.args, **named}, task_vars=task_vars
         )
     except AnsibleConnectionFailure as error:
-        if action._task.check_mode or not seconds or _never_connected(error):
+        if action._task.check_mode or not seconds or guard_session.never_connected(error):
             raise
         verdict = guard_session.settle(action, task_vars, guard, "the connection was lost")
         return _told({"changed": verdict["confirmed"]}, verdict)
@@ -54,8 +44,3 @@ def _told(result: dict[str, Any], verdict: guard_session.Verdict) -> dict[str, A
     if not verdict["confirmed"]:
         result |= {"failed": True, "changed": False, "msg": verdict["msg"]}
     return result
-
-
-def _never_connected(error: AnsibleConnectionFailure) -> bool:
-    said = str(error).lower()
-    return any(words in said for words in _NEVER_CONNECTED)

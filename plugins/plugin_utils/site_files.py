@@ -55,6 +55,14 @@ def run(
     return result
 
 
+def sites_of(action: ActionBase, task_vars: dict[str, Any]) -> list[dict[str, Any]]:
+    """The sites that a task names, else those of its host."""
+    sites: list[dict[str, Any]] | None = action._task.args.get("sites")
+    if sites is None:
+        sites = action._templar.template(task_vars.get("ringfence_sites", []))
+    return sites or []
+
+
 def _row(path: str, given: Any) -> dict[str, Any]:
     if isinstance(given, str):
         return {"text": given}

@@ -44,8 +44,7 @@ _ALL_VERSIONS = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")
 _LOGS = ("customlog", "transferlog", "globallog")
 _LOG = "${APACHE_LOG_DIR}/access.log combined"
 # What is about to be reloaded is not asked in the meantime.
-_SERVICE = "apache"
-_PID_FILE = "/run/apache2/apache2.pid"
+_SERVER = _web_live.Server("Apache", "apache", "/run/apache2/apache2.pid")
 _REQUEST = re.compile(r"(\d+)(?:-(\d+))?(?:,minrate=(\d+))?", re.IGNORECASE)
 _SAME = {"productonly": "prod", "min": "minimal"}
 
@@ -67,11 +66,13 @@ def observe(host: Host, control: Control) -> Observation:
         return Observation({**absent, "configuration": configuration}, "module not loaded")
     found = _found(host, configuration, control)
     bad = [item for item in found if not control.meets(item.seen)]
+    listeners = partial(_listeners, configuration)
+    live = [] if bad else _web_live.complaints(host, control, _SERVER, listeners)
     state: dict[str, Any] = {
         "absent": False,
         "bad": bad,
         "by_hand": [item for item in bad if _is_left(configuration, item)],
-        "live": [] if bad else _live_complaints(host, configuration, control),
+        "live": live,
         "configuration": configuration,
     }
     shown = sorted({_told(control, item.seen) for item in bad or found[:1]})
@@ -94,7 +95,7 @@ def judge(control: Control, observation: Observation) -> Verdict:
 
 def plan(control: Control, observation: Observation, stage: Stage) -> None:
     state = observation.state
-    stage.host.awaited.add(_SERVICE)
+    stage.host.awaited.add(_SERVER.service)
     if not state["bad"]:
         stage.step(_nothing)  # the files are right: Apache has only not been told
         return
@@ -291,43 +292,7 @@ def _kept_for_proxies(configuration: _apache.Configuration, control: Control) ->
     return f"<IfModule proxy_module>\nProxyTimeout {seconds}\n</IfModule>\n"
 
 
-def _live_complaints(
-    host: Host, configuration: _apache.Configuration, control: Control
-) -> list[str]:
-    """What the running Apache does otherwise than its files say: it has not read them yet."""
-    live = control.params.get("live")
-    if live is None or host.root or _SERVICE in host.awaited:
-        return []
-    if not _web_live.runs(host, _PID_FILE):
-        return []
-    wanted = live == "protocols"
-    found = [
-        _complaint_of(host, control, where, str(live))
-        for where, tls in _listeners(configuration)
-        if tls == wanted
-    ]
-    return [complaint for complaint in found if complaint]
-
-
-def _complaint_of(host: Host, control: Control, where: _web_live.Address, live: str) -> str:
-    place = f"{where[0]}:{where[1]}"
-    if live == "server_header":
-        said = host.once(f"server header {where}", partial(_web_live.server_header, where))
-        if said and any(character.isdigit() for character in said):
-            return f"{place} still answers as {said}: Apache must reload"
-    elif live == "trace":
-        if control.value == "Off" and host.once(
-            f"trace {where}", partial(_web_live.answers_trace, where)
-        ):
-            return f"{place} still answers TRACE: Apache must reload"
-    else:
-        version = host.once(f"old tls {where}", partial(_web_live.takes_old_tls, where))
-        if version and version not in control.value:
-            return f"{place} still takes {version}: Apache must reload"
-    return ""
-
-
-def _listeners(configuration: _apache.Configuration) -> list[tuple[_web_live.Address, bool]]:
+def _listeners(configuration: _apache.Configuration) -> list[_web_live.Listener]:
     tls = {
         word.rpartition(":")[2]
         for site in configuration.sites()

@@ -31,8 +31,7 @@ VALUE = ("str", "int", "list")
 _NUMBERS = ("seconds", "bytes", "mebibytes")
 _LOG = "/var/log/nginx/access.log"
 # What is about to be reloaded is not asked in the meantime.
-_SERVICE = "nginx"
-_PID_FILE = "/run/nginx.pid"
+_SERVER = _web_live.Server("nginx", "nginx", "/run/nginx.pid")
 _NO_LOG = ("off", "/dev/null")
 
 
@@ -48,11 +47,13 @@ def observe(host: Host, control: Control) -> Observation:
     configuration = _nginx.read(host)
     found = _found(configuration, control)
     bad = [item for item in found if not control.meets(item.seen)]
+    listeners = partial(_listeners, configuration)
+    live = [] if bad else _web_live.complaints(host, control, _SERVER, listeners)
     state: dict[str, Any] = {
         "bad": bad,
         "global": _global(configuration, control),
         "included": _nginx.takes_our_drop_in(host, configuration),
-        "live": [] if bad else _live_complaints(host, configuration, control),
+        "live": live,
     }
     shown = sorted({_web.disliked(control, item.seen) for item in bad or found[:1]})
     return Observation(state, "; ".join(state["live"] or shown))
@@ -69,7 +70,7 @@ def judge(control: Control, observation: Observation) -> Verdict:
 
 def plan(control: Control, observation: Observation, stage: Stage) -> None:
     state, directive = observation.state, control.params["directive"]
-    stage.host.awaited.add(_SERVICE)
+    stage.host.awaited.add(_SERVER.service)
     if not state["bad"]:
         stage.step(_nothing)  # the files are right: nginx has only not been told
         return
@@ -164,29 +165,7 @@ def _written(control: Control) -> str:
     return f"{value}{units.get(kind, '')}"
 
 
-def _live_complaints(
-    host: Host, configuration: _nginx.Configuration, control: Control
-) -> list[str]:
-    """What the running nginx does otherwise than its files say: it has not read them yet."""
-    live = control.params.get("live")
-    if live is None or host.root or _SERVICE in host.awaited:
-        return []
-    if not _web_live.runs(host, _PID_FILE):
-        return []
-    found = []
-    for where, tls in _listeners(configuration):
-        if live == "server_header" and not tls:
-            said = host.once(f"server header {where}", partial(_web_live.server_header, where))
-            if said and any(character.isdigit() for character in said):
-                found.append(f"{where[0]}:{where[1]} still answers as {said}: nginx must reload")
-        if live == "protocols" and tls:
-            version = host.once(f"old tls {where}", partial(_web_live.takes_old_tls, where))
-            if version and version not in control.value:
-                found.append(f"{where[0]}:{where[1]} still takes {version}: nginx must reload")
-    return found
-
-
-def _listeners(configuration: _nginx.Configuration) -> list[tuple[_web_live.Address, bool]]:
+def _listeners(configuration: _nginx.Configuration) -> list[_web_live.Listener]:
     found: dict[_web_live.Address, bool] = {}
     for server in configuration.servers():
         for words in server.listens:

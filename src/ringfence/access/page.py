@@ -11,17 +11,17 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from ringfence.access.model import Row, kind_of, place_of, target_of
 from ringfence.access.review import Report, kinds
-from ringfence.report.html import asset, csp_hash, embedded, when
+from ringfence.report.html import csp_hash, embedded
+from ringfence.report.pages import asset, environment, shown
 from ringfence.report.text import visible
 
+_PACKAGE = "ringfence.access"
 _STATIC = 800
 _FINDINGS = 150
 _PEOPLE = 400
@@ -42,7 +42,7 @@ _CREDENTIALS = {
 
 def render(report: Report) -> str:
     """The page. Its script and style are allowed by their hash, everything else by nothing."""
-    return _render(report, _asset("access.js"))
+    return _render(report, asset("access.js", _PACKAGE))
 
 
 def render_for_paper(report: Report) -> str:
@@ -51,7 +51,7 @@ def render_for_paper(report: Report) -> str:
 
 
 def _render(report: Report, script: str) -> str:
-    style = asset("report.css") + _asset("access.css")
+    style = asset("report.css") + asset("access.css", _PACKAGE)
     style += "" if script else asset("paper.css")
     holders = _holders(report)
     page: str = _template().render(
@@ -76,28 +76,14 @@ def _render(report: Report, script: str) -> str:
 
 @cache
 def _template() -> Any:
-    environment = Environment(
-        loader=PackageLoader("ringfence.access"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        finalize=lambda value: visible(value) if type(value) is str else value,
-    )
-    environment.filters.update(
-        day=lambda time: when(time, "%-d %B %Y"),
-        moment=lambda time: when(time, "%-d %B %Y, %H:%M UTC"),
-        words=lambda name: str(name).replace("_", " "),
-        credential=lambda row: credential(row),
+    made = environment(_PACKAGE, finalize=shown)
+    made.filters.update(
+        credential=credential,
         coded=coded,
         where=where,
         list=list,
     )
-    return environment.get_template("access.html.j2")
-
-
-@cache
-def _asset(name: str) -> str:
-    return files("ringfence.access").joinpath("templates", name).read_text(encoding="utf-8")
+    return made.get_template("access.html.j2")
 
 
 def coded(text: str) -> Markup:

@@ -8,20 +8,17 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
-from importlib.resources import files
 from typing import Any
 from urllib.parse import urlencode
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from ringfence.access.model import Row, kind_of, target_of
 from ringfence.access.page import NAMES, credential, where
 from ringfence.access_review.draft import Draft, RefusedError
 from ringfence.access_review.model import DECISIONS, PENDING, Decision, Review, counts, plain
-from ringfence.report.html import asset, when
-from ringfence.report.text import visible
+from ringfence.report.pages import asset, environment, shown
 
 PAGE = 40
+_PACKAGE = "ringfence.access_review"
 SHOWN = ("undecided", "decided", *DECISIONS, "all")
 
 
@@ -270,32 +267,14 @@ def render(
 @cache
 def style() -> str:
     """The page's style sheet."""
-    return asset("report.css") + _own("review.css")
+    return asset("report.css") + asset("review.css", _PACKAGE)
 
 
-@cache
 def script() -> str:
     """The page's script: keys that spare some tabbing. The page works without it."""
-    return _own("review.js")
-
-
-def _own(name: str) -> str:
-    place = files("ringfence.access_review").joinpath("templates", name)
-    return place.read_text(encoding="utf-8")
+    return asset("review.js", _PACKAGE)
 
 
 @cache
 def _template() -> Any:
-    environment = Environment(
-        loader=PackageLoader("ringfence.access_review"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: visible(value) if type(value) is str else value,
-    )
-    environment.filters.update(
-        day=lambda time: when(time, "%-d %B %Y"),
-        words=lambda name: str(name).replace("_", " "),
-    )
-    return environment.get_template("review.html.j2")
+    return environment(_PACKAGE, lstrip_blocks=True, finalize=shown).get_template("review.html.j2")

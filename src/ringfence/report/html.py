@@ -8,17 +8,15 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from functools import cache
-from importlib.resources import files
 from itertools import groupby
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ringfence.report.build import counted
 from ringfence.report.model import CODES, STATUSES, Benchmark, Control, Report, TrendPoint
+from ringfence.report.pages import asset, environment, when
 
 _ACRONYMS = {
     *("anssi", "bsi", "cis", "dns", "dss", "gdpr", "iso", "nis", "nist", "owasp", "pci", "stig"),
@@ -98,16 +96,8 @@ def _render(report: Report, script: str) -> str:
 
 @cache
 def _template() -> Any:
-    environment = Environment(
-        loader=PackageLoader("ringfence.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-    )
-    environment.filters.update(
-        day=lambda time: when(time, "%-d %B %Y"),
-        moment=lambda time: when(time, "%-d %B %Y, %H:%M UTC"),
-        words=lambda name: str(name).replace("_", " "),
+    made = environment("ringfence.report")
+    made.filters.update(
         titled=_titled,
         outcome=lambda outcome: _OUTCOMES[outcome],
         status=_label,
@@ -116,13 +106,7 @@ def _template() -> Any:
         section_state=lambda state: _SECTIONS[state],
         lasting=_lasting,
     )
-    return environment.get_template("report.html.j2")
-
-
-@cache
-def asset(name: str) -> str:
-    """A style or script of the reports, as text."""
-    return files("ringfence.report").joinpath("templates", name).read_text(encoding="utf-8")
+    return made.get_template("report.html.j2")
 
 
 def csp_hash(text: str) -> str:
@@ -211,14 +195,6 @@ def _lasting(seconds: int) -> str:
         if seconds and seconds % size == 0:
             return f"{seconds // size:,} {unit}"
     return f"{seconds:,} s"
-
-
-def when(time: str, form: str) -> str:
-    """An ISO time in the form of strftime; as it is where it is none."""
-    try:
-        return datetime.fromisoformat(time).strftime(form)
-    except ValueError:
-        return time
 
 
 def _trend(points: tuple[TrendPoint, ...]) -> Markup:
