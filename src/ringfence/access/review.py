@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -30,10 +30,10 @@ _OF_FACTS = {
     "origins": ("access_cdn_origin",),
     "cloud": ("access_cloud_root", "access_cloud_root_mfa"),
 }
-_OF_REGISTER = (
-    *("access_attestation_missing", "access_attestation_expired"),
-    *("access_attestation_contradicted", "access_service_account"),
+_OF_ATTESTATIONS = frozenset(
+    ("access_attestation_missing", "access_attestation_expired", "access_attestation_contradicted")
 )
+_OF_REGISTER = (*sorted(_OF_ATTESTATIONS), "access_service_account")
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,9 @@ def build(
         for name in finding.rows if finding.status == "fail" else ():
             if finding.control not in by_row[name]:
                 by_row[name].append(finding.control)
-    asked = _judged_at_all(population, rows, directory)
+    asked = _judged_at_all(rows.values(), population.facts.values())
+    if directory.register.third_parties:
+        asked |= _OF_ATTESTATIONS
     if not reviewed:
         asked.discard("access_revoke_overdue")
     report = Report(
@@ -183,11 +185,12 @@ def _by_control(
     )
 
 
-def _judged_at_all(
-    population: Population, rows: Mapping[str, Row], directory: Directory
-) -> set[str]:
-    """The controls for which there was something to judge: of nothing there is no pass."""
-    there = {kind_of(row) for row in rows.values()}
+def _judged_at_all(rows: Collection[Row], told: Iterable[Mapping[str, Any]]) -> set[str]:
+    """The controls for which there was something to judge: of nothing there is no pass.
+
+    `told`: facts of targets.
+    """
+    there = {kind_of(row) for row in rows}
     asked: set[str] = set()
     if rows:
         asked |= {c for c in judges.JUDGES if not c.startswith(("access_database", "access_cms"))}
@@ -195,13 +198,22 @@ def _judged_at_all(
         asked |= {c for c in judges.JUDGES if c.startswith("access_database")}
     if "cms" in there:
         asked.add("access_cms_administrator")
-    if not any(row["account_type"] == "vendor" for row in rows.values()):
+    if not any(row["account_type"] == "vendor" for row in rows):
         asked -= {c for c in asked if c.startswith("access_vendor")}
-    for facts in population.facts.values():
+    for facts in told:
         asked |= {c for key, names in _OF_FACTS.items() if facts.get(key) for c in names}
-    if directory.register.third_parties:
-        asked |= {c for c in _OF_REGISTER if c.startswith("access_attestation")}
     return asked
+
+
+def _judged_of(
+    target: str, rows: Collection[Row], facts: Mapping[str, Any], directory: Directory
+) -> set[str]:
+    """The same of one target."""
+    if target == REGISTER:
+        register = directory.register
+        found = set(_OF_ATTESTATIONS) if register.third_parties else set()
+        return found | ({"access_service_account"} if register.service_accounts else set())
+    return _judged_at_all(rows, [facts])
 
 
 def _cut(
@@ -262,12 +274,16 @@ def results(
 ) -> Iterator[dict[str, Any]]:
     """A row for each target in the shape of targets.row, for the evidence.
 
-    What was not read makes an error of what would else have passed.
+    What was not read makes an error of what would else have passed, and what a target has nothing
+    of does not apply to it.
     """
     targets_api = collection.plugin_util("targets")
     by_target: dict[str, dict[str, list[Finding]]] = defaultdict(lambda: defaultdict(list))
     for finding in found:
         by_target[finding.target][finding.control].append(finding)
+    rows_of: dict[str, list[Row]] = defaultdict(list)
+    for row in population.rows.values():
+        rows_of[target_of(row)].append(row)
     unread: dict[str, set[str]] = defaultdict(set)
     for gap in population.gaps:
         unread[gap.target].add(gap.source)
@@ -277,7 +293,12 @@ def results(
         if case.revokes is None and target != REGISTER:
             asked.remove("access_revoke_overdue")
         wanted = {c: case.values(target)[c] for c in asked}
-        said = [_result(c, by_target[target].get(c, []), unread[target], wanted[c]) for c in wanted]
+        facts = population.facts.get(target, {})
+        there = _judged_of(target, rows_of[target], facts, case.directory)
+        said = [
+            _result(c, by_target[target].get(c, []), unread[target], wanted[c], there=c in there)
+            for c in wanted
+        ]
         clients = register.clients_of(register.on(target))
         client = clients[0]["id"] if len(clients) == 1 else None
         yield targets_api.row(f"access:{target}", "access", said, wanted, client=client)
@@ -291,7 +312,9 @@ def _asked(target: str, population: Population) -> list[str]:
     return [*judges.JUDGES, *asked]
 
 
-def _result(control: str, found: list[Finding], unread: set[str], value: Any) -> dict[str, Any]:
+def _result(
+    control: str, found: list[Finding], unread: set[str], value: Any, *, there: bool
+) -> dict[str, Any]:
     failed = [one for one in found if one.status == "fail"]
     shown = failed or found
     message = shown[0].message if shown else ""
@@ -307,6 +330,9 @@ def _result(control: str, found: list[Finding], unread: set[str], value: Any) ->
     if missing:
         said = f"{', '.join(missing[:3])} could not be read"
         return {"id": control, "status": "error", "expected": value, "message": said}
+    if not there:
+        said = "nothing of what it is about was found here"
+        return {"id": control, "status": "not_applicable", "expected": value, "message": said}
     return {"id": control, "status": "pass", "expected": value}
 
 

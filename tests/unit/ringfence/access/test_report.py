@@ -140,6 +140,19 @@ def test_results_are_evidence_in_which_the_unread_is_no_pass() -> None:
     assert document["hosts"][1]["host"]["kind"] == "access"
 
 
+def test_of_what_a_target_does_not_have_there_is_no_pass() -> None:
+    rows = [one for one in clean_rows() if one["system"].startswith("server")]
+    _report, case, found = reported(rows)
+    targets = {one["name"]: one for one in review.results(case.population, found, case)}
+    web1 = {one["id"]: one["status"] for one in targets["access:web1"]["controls"]}
+    assert {name for name, status in web1.items() if status == "not_applicable"} >= {
+        "access_database_tls",
+        "access_database_unused",
+        "access_cms_administrator",
+    }
+    assert "access_leaver" in targets["access:web1"]["ok_ids"]
+
+
 def test_a_source_that_tells_of_accounts_leaves_all_open() -> None:
     gap = [shape.coverage("accounts", "failed", "getent")]
     _report, case, found = reported(clean_rows(), covered=gap)
