@@ -26,7 +26,7 @@ VALUE = ("int",)
 
 _PACKAGE = re.compile(r"(?:php|libapache2-mod-php)(\d+\.\d+)(?:-fpm|-cgi|-cli)?")
 # Words in the version of a package that is not Debian's own.
-_FOREIGN = re.compile(r"sury|ubuntu|~deb|remi|ondrej")
+_FOREIGN = re.compile(r"sury|ubuntu|gbp|\+0~|remi|ondrej")
 
 
 def observe(host: Host, control: Control) -> Observation:

@@ -10,6 +10,7 @@ The controller fetches the data and brings each host those of its release
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,7 +32,12 @@ VALUE = ("int",)
 
 DATA = "/var/lib/ringfence/vulnerabilities.json"
 _SHOWN = 10
-_FORMAT = "${db:Status-Status} ${source:Package} ${source:Version}\n"
+_FORMAT = "${db:Status-Status} ${Package} ${source:Package} ${source:Version}\n"
+# What Debian signs is a source of its own; the tracker knows the one that it was built from.
+_SIGNED_KERNEL = re.compile(r"linux-signed-\w+")
+_SIGNED_GRUB = re.compile(r"grub-efi-\w+-signed")
+_KERNEL = "linux"
+_IMAGE = re.compile(r"linux-image-[0-9].*")
 
 
 def observe(host: Host, control: Control) -> Observation:
@@ -97,13 +103,34 @@ def _check(host: Host, document: dict[str, Any], days: int) -> None:
 
 
 def _installed(host: Host) -> dict[str, str]:
-    """Source package -> its version, of all that is installed."""
+    """Source package -> the oldest of its versions that is installed; of kernels the newest.
+
+    Kernels of before stay installed beside it; whether the newest runs is for another control.
+    """
     listing = host.output(["dpkg-query", "-W", "-f", _FORMAT])
-    rows = (line.split(" ") for line in listing.split("\n"))
-    found = {row[1]: row[2] for row in rows if len(row) == 3 and row[0] == "installed"}
-    if not found:
+    rows = [row for row in (line.split(" ") for line in listing.split("\n")) if len(row) == 4]
+    found: dict[str, str] = {}
+    for _status, package, source, version in (row for row in rows if row[0] == "installed"):
+        name, version = _as_tracked(source, version)
+        if name == _KERNEL and not _IMAGE.fullmatch(package):
+            continue  # headers and tools of it run in no kernel
+        wanted = 1 if name == _KERNEL else -1
+        if name not in found or _apt.compare(version, found[name]) * wanted > 0:
+            found[name] = version
+    if not any(row[0] == "installed" for row in rows):
         raise HostError("dpkg-query tells of no installed package")
     return found
+
+
+def _as_tracked(source: str, version: str) -> tuple[str, str]:
+    """Name and version under which the tracker knows a source package."""
+    if _SIGNED_KERNEL.fullmatch(source):  # 6.1.192+2 is made of 6.1.192-2
+        start, plus, end = version.rpartition("+")
+        return _KERNEL, f"{start}-{end}" if plus else version
+    if _SIGNED_GRUB.fullmatch(source):  # 1+2.06+13+deb12u2 is made of 2.06-13+deb12u2
+        parts = version.split("+", 2)
+        return "grub2", "-".join(parts[1:]) if len(parts) == 3 else version
+    return source, version
 
 
 def _found(
