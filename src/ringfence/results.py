@@ -210,7 +210,7 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
-        return ", ".join(shown(item) for item in value) or "(none)"
+        return ", ".join(shown(item) for item in value) or "none"
     if isinstance(value, dict):
         return ", ".join(f"{shown(key)}={shown(item)}" for key, item in value.items())
     return printable(" ".join(str(value).split()))

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from ringfence.results import printable
@@ -54,9 +53,11 @@ def mark(kind: str, target: Console) -> Text:
 
 
 def paragraph(target: Console, text: Text | str, indent: int = 0) -> None:
-    """Print a paragraph, all of its lines `indent` columns in."""
+    """Print a paragraph, all of its lines `indent` columns in and none filled up with blanks."""
     body = text if isinstance(text, Text) else Text(text)
-    target.print(Padding(body, (0, 0, 0, indent), expand=False))
+    for line in body.wrap(target, max(target.width - indent, 1)):
+        line.rstrip()
+        target.print(Text(" " * indent).append_text(line), soft_wrap=True)
 
 
 def print_json(document: Any) -> None:
@@ -79,12 +80,12 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
 
 
 def next_step(target: Console, command: str, why: str = "") -> None:
-    """The last line: what to do now."""
+    """The last line: what to do now. Never broken, so that it can be copied."""
     line = Text("Next: ", style="bold")
     line.append(command, style="bold cyan")
     if why:
         line.append(f"  {why}", style="dim")
-    paragraph(target, line)
+    target.print(line, soft_wrap=True)
 
 
 def joined(parts: Iterable[str]) -> str:

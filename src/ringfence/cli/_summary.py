@@ -183,11 +183,10 @@ def waiver_lines(target: Console, results: Results) -> None:
             key = (str(control["id"]), shown(waiver.get("expires")), shown(waiver.get("reason")))
             found.setdefault(key, []).append(host.name)
     for (control_id, expires, reason), names in sorted(found.items()):
-        line = Text("  ")
-        line.append_text(out.mark("waived", target))
-        line.append(f" {control_id}", style="bold")
-        line.append(f" waived until {expires} on {out.names(names)}: {reason}")
-        out.paragraph(target, line)
+        until = f" waived until {expires} on {out.names(names)}"
+        line = Text.assemble(out.mark("waived", target), " ", (control_id, "bold"), until)
+        out.paragraph(target, line, 2)
+        out.paragraph(target, reason, 4)
     if found:
         target.print()
 

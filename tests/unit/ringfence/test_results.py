@@ -164,7 +164,7 @@ def test_the_message_of_a_host(said: str, expected: str) -> None:
         (False, "no"),
         (0, "0"),
         ([1, "b"], "1, b"),
-        ([], "(none)"),
+        ([], "none"),
         ({"a": 1}, "a=1"),
         ("two\nlines", "two lines"),
         ("\x1b]0;title\x07", "\\x1b]0;title\\x07"),

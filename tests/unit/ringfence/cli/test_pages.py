@@ -92,8 +92,21 @@ def test_nothing_is_wider_than_the_terminal(width: int) -> None:
     summary.headline(console, "Audit of 6 hosts", outcome_)
     summary.host_table(console, results)
     summary.finding_list(console, findings(results.hosts.values(), "fail"), CONTROLS, 6)
-    out.next_step(console, "ringfence plan", "shows what mends them")
-    assert max(len(line.rstrip()) for line in text_of(console).splitlines()) <= width
+    waiver = {"expires": "2099-01-31", "reason": "words " * 20}
+    results.hosts["web2"].controls["kernel_log"] = row("kernel_log", "waived", waiver=waiver)
+    summary.waiver_lines(console, results)
+    lines = text_of(console).splitlines()
+    assert max(map(len, lines)) <= width
+    assert all(line.startswith("    words") for line in lines if "words" in line)
+    assert [line for line in lines if line.endswith(" ") and "·" not in line] == []
+
+
+def test_the_next_command_is_in_one_line() -> None:
+    console = screen(40)
+    out.next_step(console, f"ringfence plan -i {'x' * 90}", "shows what mends them")
+    assert text_of(console).splitlines() == [
+        f"Next: ringfence plan -i {'x' * 90}  shows what mends them"
+    ]
 
 
 def test_findings_are_worst_first_with_id_and_title() -> None:
