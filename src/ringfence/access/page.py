@@ -79,19 +79,10 @@ def _template() -> Any:
     made = environment(_PACKAGE, finalize=shown)
     made.filters.update(
         credential=credential,
-        coded=coded,
         where=where,
         list=list,
     )
     return made.get_template("access.html.j2")
-
-
-def coded(text: str) -> Markup:
-    """A text of the catalogue with what stands in `backticks` as code."""
-    parts = str(escape(text)).split("`")
-    return Markup("".join(  # noqa: S704 # escaped above
-        f"<code>{part}</code>" if number % 2 else part for number, part in enumerate(parts)
-    ))  # fmt: skip
 
 
 def mighty(row: Row) -> bool:

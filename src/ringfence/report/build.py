@@ -162,6 +162,7 @@ class _Joined:
                 groups=tuple(self._groups(control, today)),
                 matrix="".join(matrix),
                 target=visible(str(known.get("target", "host"))),
+                automatic=(known.get("apply") or {}).get("automatic") is not False,
             )
 
     def title(self, control: str) -> str:

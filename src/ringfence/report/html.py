@@ -22,7 +22,13 @@ _ACRONYMS = {
     *("anssi", "bsi", "cis", "dns", "dss", "gdpr", "iso", "nis", "nist", "owasp", "pci", "stig"),
     *("cms", "http", "ntp", "pam", "php", "ssh", "sql", "tls", "usb"),
 }
-_NAMES = {"mariadb": "MariaDB", "nginx": "nginx", "php_fpm": "PHP-FPM", "sudo": "sudo and su"}
+_NAMES = {
+    "aws_s3": "AWS S3",
+    "mariadb": "MariaDB",
+    "nginx": "nginx",
+    "php_fpm": "PHP-FPM",
+    "sudo": "sudo and su",
+}
 _OUTCOMES = {
     "fail": "Failing",
     "error": "Could not be checked",
@@ -88,6 +94,7 @@ def _render(report: Report, script: str) -> str:
             host.kind for host in report.hosts if host.score.checked + host.score.unknown > 0
         ),
         names=_names(report),
+        others=_others(report),
         bans_shown=_BANS_SHOWN,
         trend=_trend(report.trend),
     )
@@ -138,6 +145,18 @@ def embedded(value: Mapping[str, Any]) -> Markup:
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return Markup(text)  # noqa: S704 # no character of markup is left in it
+
+
+def _others(report: Report) -> list[tuple[str, str, str]]:
+    """Of what other runs judged: `3 S3 buckets`, and when the first and the last of them was."""
+    times: dict[str, list[str]] = {}
+    for host in report.hosts:
+        if host.collected:
+            times.setdefault(host.kind, []).append(host.collected)
+    return [
+        (counted([kind] * len(found)), min(found), max(found))
+        for kind, found in sorted(times.items())
+    ]
 
 
 def _names(report: Report) -> Any:

@@ -83,7 +83,7 @@ class Control:
     """A control over the hosts of which it is demanded, or over those of which it is not.
 
     `outcome`: its worst status. `matrix`: a character a host, "-" for every other host. `target`:
-    what it is judged of, a host or something else.
+    what it is judged of, a host or something else. `automatic`: whether apply can write any of it.
     """
 
     id: str
@@ -99,6 +99,7 @@ class Control:
     groups: tuple[Group, ...]
     matrix: str
     target: str = "host"
+    automatic: bool = True
 
 
 @dataclass(frozen=True)

@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from functools import cache
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from ringfence.report.text import visible
+
+_CODE = re.compile(r"`([^`]+)`")
 
 
 def environment(package: str, **options: Any) -> Environment:
@@ -26,6 +30,7 @@ def environment(package: str, **options: Any) -> Environment:
         day=lambda time: when(time, "%-d %B %Y"),
         moment=lambda time: when(time, "%-d %B %Y, %H:%M UTC"),
         words=lambda name: str(name).replace("_", " "),
+        coded=coded,
     )
     return made
 
@@ -39,6 +44,11 @@ def asset(name: str, package: str = "ringfence.report") -> str:
 def shown(value: Any) -> Any:
     """For `finalize`: a text with what would be obeyed made visible."""
     return visible(value) if type(value) is str else value
+
+
+def coded(text: str) -> Markup:
+    """What stands between backticks, as code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 # escaped first
 
 
 def when(time: str, form: str) -> str:

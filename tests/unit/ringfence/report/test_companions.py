@@ -53,6 +53,18 @@ def test_a_report_on_servers_shows_the_newest_buckets(store: Store) -> None:
     }
 
 
+def test_the_page_says_when_each_kind_was_judged(store: Store) -> None:
+    _told(store, servers(1))
+    alone = render(report_on(store), "html").decode()
+    assert "as seen" not in alone
+    assert "It speaks of the time of the run, of no other." in alone
+    _told(store, buckets(2), servers(3))
+    page = render(report_on(store), "html").decode()
+    time = '<time datetime="2026-01-02T06:01:00Z">2 January 2026, 06:01 UTC</time>'
+    assert f"2 S3 buckets as seen at {time}." in page
+    assert "It speaks of the times named here, of no other." in page
+
+
 def test_an_older_report_shows_what_was_known_then(store: Store) -> None:
     told = _told(store, buckets(1), servers(2), servers(3), buckets(4), run=run_id(2))
     assert told["s3://acme"] == "2026-01-01T06:01:00Z"

@@ -246,6 +246,41 @@ def test_the_page_says(phrase: str) -> None:
     assert phrase in html.render(report())
 
 
+@pytest.mark.parametrize(
+    ("declared", "told"),
+    [
+        ({"apply": {"disruption": "low"}}, True),
+        ({}, True),
+        ({"apply": {"automatic": False}}, False),
+        ({"target": "bucket"}, False),
+    ],
+)
+def test_the_page_offers_apply_only_where_it_writes(declared: dict[str, Any], told: bool) -> None:
+    known = catalogue(control("firewall_default_deny", remedy="Run `firewall.yml`.", **declared))
+    run = run_document([host("web1", result("firewall_default_deny", "fail"))], 2)
+    text = html.render(build(run, known, generated=NOW))
+    assert ("Or let Ringfence do what it can of it" in text) is told
+    assert ("playbooks/apply.yml" in text) is told
+    assert "Run <code>firewall.yml</code>." in text
+
+
+@pytest.mark.parametrize(
+    ("observed", "message", "seen"),
+    [
+        ("a is open", "a is open; close it", "<td><code>a is open; close it</code></td>"),
+        ("yes", "sshd -T", '<td><code>yes</code><div class="msg">sshd -T</div></td>'),
+        (None, "no sshd", f'<td><span class="zero">{NONE}</span><div class="msg">no sshd</div>'),
+        ("yes", "", "<td><code>yes</code></td>"),
+    ],
+)
+def test_what_was_seen_is_said_once(observed: str | None, message: str, seen: str) -> None:
+    told = result("ssh_banner", "fail", expected="x", observed=observed, message=message)
+    text = html.render(
+        build(run_document([host("web1", told)], 2), catalogue(control("ssh_banner")))
+    )
+    assert seen in text
+
+
 def test_every_colour_of_text_can_be_read() -> None:
     style = (Path(html.__file__).parent / "templates/report.css").read_text()
     blocks = re.findall(r":root \{(.*?)\}", style, re.DOTALL)
