@@ -36,7 +36,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             days = given.get("max_age_days") or address_sources.max_age(name)
             result = address_sources.keep(folder, kept, int(days), write=not self._task.check_mode)
         except (address_sources.SourceError, OSError, KeyError) as error:
-            raise AnsibleActionFail(f"{name}: {error}") from error
+            raise AnsibleActionFail(f"{name}: {error}") from None
         return result
 
 

@@ -45,7 +45,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         try:
             return self._apply(sites, sharing, task_vars)
         except _ban_policy.PolicyError as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None
 
     def _look(
         self, sites: list[dict[str, Any]], sharing: bool, task_vars: dict[str, Any]

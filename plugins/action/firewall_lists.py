@@ -28,7 +28,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             folder = address_sources.Folder(str(given.get("sources") or ""))
             joined = folder.joined(codes, feeds, datetime.now(UTC))
         except address_sources.SourceError as error:
-            raise AnsibleActionFail(f"{error}. What the host has stays as it is") from error
+            raise AnsibleActionFail(f"{error}. What the host has stays as it is") from None
         arguments: dict[str, Any] = {"list": "block", "state": "exact", "origin": joined.origin}
         if joined.networks:
             arguments["src"] = self._sent(joined.networks)

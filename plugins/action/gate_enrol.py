@@ -39,7 +39,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
                     _show(terminal, envelope.opened(sealed), made, self._task.args)
                 return made
         except TerminalError as error:
-            raise AnsibleActionFail(f"no link was shown: {error}") from error
+            raise AnsibleActionFail(f"no link was shown: {error}") from None
 
     def _step(self, phase: str, task_vars: dict[str, Any], **more: str) -> dict[str, Any]:
         return told_operator(self, "gate_enrol", task_vars, phase=phase, **more)

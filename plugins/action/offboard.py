@@ -25,7 +25,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         try:
             subject = leaver.subject(said, str(self._task.args.get("person", "")))
         except leaver.LeaverError as error:
-            raise AnsibleError(str(error)) from error
+            raise AnsibleError(str(error)) from None
         self._task.args["subject"] = subject
         return guarded_module.run(self, "ringfence.hosting.offboard", task_vars)
 

@@ -50,5 +50,5 @@ def asked(
             now,
         )
     except (site_addresses.AddressError, address_sources.SourceError) as error:
-        raise AnsibleActionFail(str(error)) from error
+        raise AnsibleActionFail(str(error)) from None
     return wanted, sites, {n: why for n, why in misfits.items() if n in wanted.asking}

@@ -35,7 +35,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         try:
             values = targets.values(known, _KIND, task_vars)
         except ValueError as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None
         found = site_files.run(
             self, wanted.files, sites, task_vars, refused, module="site_addresses_info"
         )

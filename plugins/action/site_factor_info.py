@@ -33,7 +33,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         try:
             known = catalogue.load()
         except DocumentError as error:
-            raise AnsibleActionFail("; ".join(error.problems[:20])) from error
+            raise AnsibleActionFail("; ".join(error.problems[:20])) from None
         values = self._values(known, task_vars)
         waivers = self._waivers(task_vars)
         result: dict[str, Any] = self._execute_module(
@@ -62,7 +62,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         try:
             found = targets.values(known, _TARGET, asked)
         except ValueError as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None
         return {name: value for name, value in found.items() if name.startswith(f"{_FAMILY}_")}
 
     def _waivers(self, task_vars: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -38,7 +38,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
             with totp_terminal.private_screen() as terminal:
                 return self._enrol(terminal, host, task_vars)
         except TerminalError as error:
-            raise AnsibleActionFail(f"nobody was enrolled: {error}") from error
+            raise AnsibleActionFail(f"nobody was enrolled: {error}") from None
 
     def _enrol(self, terminal: Terminal, host: str, task_vars: dict[str, Any]) -> dict[str, Any]:
         account = str(self._task.args["account"])

@@ -45,7 +45,7 @@ def change_window_open(windows: list[dict[str, Any]]) -> bool:
     try:
         opened, _why = register_window.all_open(windows, datetime.now(UTC))
     except (KeyError, TypeError, ValueError, OSError) as error:
-        raise AnsibleFilterError(f"ringfence_change_windows: {error}") from error
+        raise AnsibleFilterError(f"ringfence_change_windows: {error}") from None
     return opened
 
 

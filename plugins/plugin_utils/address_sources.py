@@ -96,9 +96,11 @@ class Folder:
             data = path.read_bytes()
             known = json.loads(path.with_suffix(".json").read_text("utf-8"))
         except FileNotFoundError as error:
-            raise SourceError(f"{what}: there is no {error.filename}; fetch it first") from error
+            raise SourceError(
+                f"{what}: there is no {error.filename}; playbooks/address_sources.yml fetches it"
+            ) from None
         except (OSError, ValueError) as error:
-            raise SourceError(f"{what}: {path} cannot be read: {error}") from error
+            raise SourceError(f"{what}: {path} cannot be read: {error}") from None
         if hashlib.sha256(data).hexdigest() != known["sha256"]:
             raise SourceError(f"{what}: {path} is not what was fetched: its checksum is another")
         age = now - datetime.fromisoformat(known["fetched"].replace("Z", "+00:00"))

@@ -51,7 +51,7 @@ class BucketAction(ActionBase):  # type: ignore[misc]
         try:
             known = catalogue.load()
         except DocumentError as error:
-            raise AnsibleActionFail("; ".join(error.problems[:20])) from error
+            raise AnsibleActionFail("; ".join(error.problems[:20])) from None
         arguments = dict(self._task.args)
         wanted = list(self.wanted(known, arguments, task_vars))
         result: dict[str, Any] = self._execute_module(
@@ -96,7 +96,7 @@ class BucketAction(ActionBase):  # type: ignore[misc]
         try:
             found = targets.values(known, _KIND, asked)
         except ValueError as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None
         return {name: found[name] for name in ids}
 
     def _row(

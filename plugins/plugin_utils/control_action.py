@@ -39,7 +39,7 @@ class ControlAction(ActionBase):  # type: ignore[misc]
         try:
             known = catalogue.load()
         except DocumentError as error:
-            raise AnsibleActionFail("; ".join(error.problems[:20])) from error
+            raise AnsibleActionFail("; ".join(error.problems[:20])) from None
         by_name = _names(arguments, "controls")
         chosen = select(known, _names(arguments, "families"), by_name)
         profile = self._profile(task_vars)
@@ -82,7 +82,7 @@ class ControlAction(ActionBase):  # type: ignore[misc]
         try:
             return profiles.of_host(found)
         except ValueError as error:
-            raise AnsibleActionFail(f"{error} (host {task_vars['inventory_hostname']})") from error
+            raise AnsibleActionFail(f"{error} (host {task_vars['inventory_hostname']})") from None
 
     def _value(self, control: dict[str, Any], task_vars: dict[str, Any]) -> Any:
         name = control["value"]["name"]

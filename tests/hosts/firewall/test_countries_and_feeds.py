@@ -121,7 +121,7 @@ def test_data_that_cannot_be_trusted_change_nothing(world: World) -> None:
     kept.write_text("198.51.100.9\n")
     for asked, told in (
         ({"firewall_feeds": ["drop"]}, "its checksum is another"),
-        ({"firewall_feeds": ["none"]}, "fetch it first"),
+        ({"firewall_feeds": ["none"]}, "address_sources.yml fetches it"),
         ({"firewall_blocked_countries": ["ZZ"]}, "the country data know no ZZ"),
     ):
         done = target.apply(**asked, hosted_site_sources=world.sources)

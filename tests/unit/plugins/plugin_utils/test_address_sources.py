@@ -66,7 +66,7 @@ def test_each_list_goes_with_its_source_date_and_checksum(folder: Path) -> None:
     [
         (["ZZ"], [], "the country data know no ZZ"),
         (["aa"], [], "the country data know no aa"),
-        ([], ["none"], "there is no .*none.txt; fetch it first"),
+        ([], ["none"], "there is no .*none.txt; playbooks.address_sources.yml fetches it"),
         ([], ["../countries"], "found the feed"),
     ],
 )

@@ -212,7 +212,7 @@ def test_lists_from_elsewhere_are_kept_with_date_and_checksum(tmp_path: Path) ->
     (tmp_path / "feeds" / "bad.txt").write_bytes(b"10.0.0.1\n")
     with pytest.raises(address_sources.SourceError, match="its checksum is another"):
         folder.feed("bad", now)
-    with pytest.raises(address_sources.SourceError, match="fetch it first"):
+    with pytest.raises(address_sources.SourceError, match=r"address_sources\.yml fetches it"):
         folder.feed("worse", now)
 
 
