@@ -99,11 +99,14 @@ def _of_apache(host: Host, sites: list[dict[str, Any]]) -> Iterator[Place]:
     for site in sites:
         for folder in (site["root"], *_folders(host, site["root"])):
             with suppress(HostError):
-                text = _sites.peek(host, f"{folder}/.htaccess", _LIMIT)
-                if text:
-                    place = folder[len(site["root"]) :] or "/"
-                    for _site, _place, path in _apache_places(text, "/etc/apache2", place):
-                        yield site["domains"][0], place, path
+                yield from _of_htaccess(host, site, folder)
+
+
+def _of_htaccess(host: Host, site: dict[str, Any], folder: str) -> Iterator[Place]:
+    text = _sites.peek(host, f"{folder}/.htaccess", _LIMIT)
+    place = folder[len(site["root"]) :] or "/"
+    for _site, _place, path in _apache_places(text or "", "/etc/apache2", place):
+        yield site["domains"][0], place, path
 
 
 def _folders(host: Host, root: str) -> list[str]:

@@ -305,13 +305,15 @@ def settings(
 
 def takes_our_drop_in(host: Host, configuration: Configuration) -> bool:
     """Whether http takes in conf.d/*.conf, by what the files themselves say."""
-    for path in configuration.files:
-        for http in _https(parse(host.text(path) or "", path)):
-            for include in http.own("include"):
-                pattern = "".join(include.args[:1])
-                if pattern in ("/etc/nginx/conf.d/*.conf", "conf.d/*.conf", DROP_IN):
-                    return True
-    return False
+    patterns = (
+        include.args[0]
+        for path in configuration.files
+        for http in _https(parse(host.text(path) or "", path))
+        for include in http.own("include")
+        if include.args
+    )
+    taken = ("/etc/nginx/conf.d/*.conf", "conf.d/*.conf", DROP_IN)
+    return any(pattern in taken for pattern in patterns)
 
 
 def _https(directives: list[Directive]) -> Iterator[Directive]:

@@ -12,7 +12,8 @@ import http.client
 import socket
 import ssl
 import struct
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
 from urllib.parse import urlsplit
 
 from ansible_collections.ringfence.hosting.plugins.module_utils import _site_gate
@@ -103,23 +104,26 @@ def _fastcgi(path: str, parameters: dict[str, str]) -> bytes:
     )
     request = _record(_BEGIN, struct.pack(">HB5x", 1, 0)) + _record(_PARAMS, pairs)
     request += _record(_PARAMS, b"") + _record(_STDIN, b"")
-    found = b""
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(_SECONDS)
             connection.connect(path)
             connection.sendall(request)
             with connection.makefile("rb") as answers:
-                while len(head := answers.read(8)) == 8:
-                    _version, kind, _number, size, padding = struct.unpack(">BBHHBx", head)
-                    body = answers.read(size)
-                    answers.read(padding)
-                    found += body if kind == _STDOUT else b""
-                    if kind == _END:
-                        break
+                return b"".join(body for kind, body in _records(answers) if kind == _STDOUT)
     except OSError as error:
         raise HostError(f"{path} does not answer: {error}") from error
-    return found
+
+
+def _records(answers: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Kind and content of each record, to the one that ends the request."""
+    while len(head := answers.read(8)) == 8:
+        _version, kind, _number, size, padding = struct.unpack(">BBHHBx", head)
+        body = answers.read(size)
+        answers.read(padding)
+        yield kind, body
+        if kind == _END:
+            return
 
 
 def _record(kind: int, content: bytes) -> bytes:

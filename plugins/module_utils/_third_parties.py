@@ -11,8 +11,9 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -209,94 +210,98 @@ def mailchimp_api(settings: Settings) -> _rest.Api:
 
 
 def _of_mailchimp(settings: Settings) -> Collected:
-    api = mailchimp_api(settings)
-    found = Collected()
-
-    def owner() -> int:
-        said = api.get("/", {"fields": "account_id,username,email,role,last_login,account_name"})
-        found.rows.append(
-            shape.row(
-                "console",
-                said["account_id"],
-                str(said.get("email") or said.get("username")),
-                roles=[str(said["role"])],
-                privileged=said["role"] in ("owner", "admin"),
-                last_login=str(said.get("last_login") or ""),
-                credential_type="api_key",
-                grant_path=["the key that was asked with"],
-                details={"login": said.get("username")},
-            )
-        )
-        return 1
-
-    def applications() -> int:
-        rows = list(api.counted("/authorized-apps", "apps", {}, 1000))
-        for app in rows:
-            for name in app.get("users") or ["unknown"]:
-                found.rows.append(
-                    shape.row(
-                        "console",
-                        app["id"],
-                        str(name),
-                        account_type="service",
-                        roles=["linked application"],
-                        grant_path=[str(app.get("name") or app["id"])],
-                        credential_type="oauth_application",
-                        details={"credential": app["id"]},
-                    )
-                )
-        return len(rows)
-
-    def webhooks() -> int:
-        rows = []
-        for one in api.counted(
-            "/lists", "lists", {"fields": "lists.id,lists.name,total_items"}, 1000
-        ):
-            for hook in api.counted(f"/lists/{one['id']}/webhooks", "webhooks", {}, 1000):
-                # The address may carry a secret behind its host.
-                rows.append({"list": one.get("name"), "host": urlsplit(str(hook["url"])).hostname})
-        found.facts["webhooks"] = rows
-        return len(rows)
-
-    def sites() -> int:
-        rows = list(api.counted("/connected-sites", "sites", {}, 1000))
-        found.facts["connected_sites"] = sorted(str(one.get("domain")) for one in rows)
-        return len(rows)
-
-    def domains() -> int:
-        rows = list(api.counted("/verified-domains", "domains", {}, 1000))
-        found.facts["sending_domains"] = [
-            {
-                "domain": one["domain"],
-                "verified": one.get("verified"),
-                "authenticated": one.get("authenticated"),
-            }
-            for one in rows
-        ]
-        return len(rows)
-
-    def entries() -> int:
-        rows = _mailchimp.entries(api, settings.emails)
-        # The address is not repeated: the id tells who it is to whoever knows the address.
-        found.facts["entries"] = [
-            {"kind": one.kind, "holder": one.title, "person": _mailchimp.member_id(one.email),
-             "status": one.status}
-            for one in rows
-        ]  # fmt: skip
-        return len(rows)
-
-    for source, look in (
-        ("owner of the key", owner),
-        ("linked applications", applications),
-        ("webhooks", webhooks),
-        ("connected sites", sites),
-        ("sending domains", domains),
-    ):
-        found.try_to(source, look)
+    api, found = mailchimp_api(settings), Collected()
+    for source, look in _MAILCHIMP.items():
+        found.try_to(source, partial(look, api, found))
     if settings.emails:
-        found.try_to("members and customers looked for", entries)
+        look = partial(_mailchimp_entries, api, found, settings.emails)
+        found.try_to("members and customers looked for", look)
     found.attest("other users", "second factor", "other API keys")
     return found
+
+
+def _mailchimp_owner(api: _rest.Api, found: Collected) -> int:
+    said = api.get("/", {"fields": "account_id,username,email,role,last_login,account_name"})
+    found.rows.append(
+        shape.row(
+            "console",
+            said["account_id"],
+            str(said.get("email") or said.get("username")),
+            roles=[str(said["role"])],
+            privileged=said["role"] in ("owner", "admin"),
+            last_login=str(said.get("last_login") or ""),
+            credential_type="api_key",
+            grant_path=["the key that was asked with"],
+            details={"login": said.get("username")},
+        )
+    )
+    return 1
+
+
+def _mailchimp_applications(api: _rest.Api, found: Collected) -> int:
+    rows = list(api.counted("/authorized-apps", "apps", {}, 1000))
+    found.rows += [
+        shape.row(
+            "console",
+            app["id"],
+            str(name),
+            account_type="service",
+            roles=["linked application"],
+            grant_path=[str(app.get("name") or app["id"])],
+            credential_type="oauth_application",
+            details={"credential": app["id"]},
+        )
+        for app in rows
+        for name in app.get("users") or ["unknown"]
+    ]
+    return len(rows)
+
+
+def _mailchimp_webhooks(api: _rest.Api, found: Collected) -> int:
+    fields = {"fields": "lists.id,lists.name,total_items"}
+    # The address may carry a secret behind its host.
+    rows = [
+        {"list": one.get("name"), "host": urlsplit(str(hook["url"])).hostname}
+        for one in api.counted("/lists", "lists", fields, 1000)
+        for hook in api.counted(f"/lists/{one['id']}/webhooks", "webhooks", {}, 1000)
+    ]
+    found.facts["webhooks"] = rows
+    return len(rows)
+
+
+def _mailchimp_sites(api: _rest.Api, found: Collected) -> int:
+    rows = list(api.counted("/connected-sites", "sites", {}, 1000))
+    found.facts["connected_sites"] = sorted(str(one.get("domain")) for one in rows)
+    return len(rows)
+
+
+def _mailchimp_domains(api: _rest.Api, found: Collected) -> int:
+    rows = list(api.counted("/verified-domains", "domains", {}, 1000))
+    kept = ("verified", "authenticated")
+    found.facts["sending_domains"] = [
+        {"domain": one["domain"], **{key: one.get(key) for key in kept}} for one in rows
+    ]
+    return len(rows)
+
+
+def _mailchimp_entries(api: _rest.Api, found: Collected, emails: Iterable[str]) -> int:
+    rows = _mailchimp.entries(api, emails)
+    # The address is not repeated: the id tells who it is to whoever knows the address.
+    found.facts["entries"] = [
+        {"kind": one.kind, "holder": one.title, "person": _mailchimp.member_id(one.email),
+         "status": one.status}
+        for one in rows
+    ]  # fmt: skip
+    return len(rows)
+
+
+_MAILCHIMP = {
+    "owner of the key": _mailchimp_owner,
+    "linked applications": _mailchimp_applications,
+    "webhooks": _mailchimp_webhooks,
+    "connected sites": _mailchimp_sites,
+    "sending domains": _mailchimp_domains,
+}
 
 
 # --- mySites.guru: the account, its sites

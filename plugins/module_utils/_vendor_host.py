@@ -451,17 +451,18 @@ def _write(host: Host, path: str, text: str | None) -> None:
 
 def processes_of(uid: int | None) -> list[int]:
     """Processes whose real, effective or saved user is `uid`; nobody's are looked for as root."""
-    found = []
-    for name in os.listdir("/proc") if uid else ():
-        if name.isdigit():
-            with contextlib.suppress(OSError, StopIteration):
-                with open(f"/proc/{name}/status", encoding="utf-8", errors="replace") as handle:
-                    lines = handle.read().splitlines()
-                ids = next(line for line in lines if line.startswith("Uid:")).split()[1:]
-                dead = any(line.startswith("State:\tZ") for line in lines)
-                if str(uid) in ids and not dead:
-                    found.append(int(name))
-    return found
+    names = os.listdir("/proc") if uid else ()
+    return [int(name) for name in names if name.isdigit() and _lives_as(str(uid), name)]
+
+
+def _lives_as(uid: str, process: str) -> bool:
+    try:
+        with open(f"/proc/{process}/status", encoding="utf-8", errors="replace") as handle:
+            lines = handle.read().splitlines()
+    except OSError:  # it has ended meanwhile
+        return False
+    ids = [word for line in lines if line.startswith("Uid:") for word in line.split()[1:]]
+    return uid in ids and not any(line.startswith("State:\tZ") for line in lines)
 
 
 def _diff(path: str, before: str, after: str) -> dict[str, str]:

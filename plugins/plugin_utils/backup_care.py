@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -218,6 +218,20 @@ def adopt(
     path = f"/{quote(f'{bucket}/{name}', safe='')}"
     command = [program, "backup", "--json", "--quiet", "--host=archive", f"--tag=archive={mark}"]
     command += ["--stdin", f"--stdin-filename={path}"]
+    code, told, digest = _fed(command, repository, body.iter_chunks(_BLOCK))
+    if code:
+        raise BackupError(f"{name}: {_backup_host.meaning(told)}")
+    snapshot = json.loads(told.strip().splitlines()[-1])["snapshot_id"]
+    if _dumped(repository, program, snapshot, path) != digest:
+        raise BackupError(f"{name}: what was read back is not what was put in: keep the archive")
+    size = seen["ContentLength"]
+    return {"name": name, "adopted": True, "snapshot": snapshot, "bytes": size}
+
+
+def _fed(
+    command: list[str], repository: Repository, blocks: Iterable[bytes]
+) -> tuple[int, str, str]:
+    """How restic ended with `blocks` as its input, what it said, and their SHA-256."""
     digest = hashlib.sha256()
     with (
         tempfile.TemporaryFile() as output,
@@ -230,7 +244,7 @@ def adopt(
         ) as running,
     ):
         try:
-            for block in body.iter_chunks(_BLOCK):
+            for block in blocks:
                 digest.update(block)
                 if running.stdin:
                     running.stdin.write(block)
@@ -245,14 +259,7 @@ def adopt(
                 running.stdin.close()
         code = running.wait()
         output.seek(0)
-        told = output.read().decode(errors="replace")
-    if code:
-        raise BackupError(f"{name}: {_backup_host.meaning(told)}")
-    snapshot = json.loads(told.strip().splitlines()[-1])["snapshot_id"]
-    if _dumped(repository, program, snapshot, path) != digest.hexdigest():
-        raise BackupError(f"{name}: what was read back is not what was put in: keep the archive")
-    size = seen["ContentLength"]
-    return {"name": name, "adopted": True, "snapshot": snapshot, "bytes": size}
+        return code, output.read().decode(errors="replace"), digest.hexdigest()
 
 
 def _dumped(repository: Repository, program: str, snapshot: str, path: str) -> str:

@@ -80,13 +80,11 @@ def mark(controls: Mapping[str, dict[str, Any]], benchmarks: Mapping[str, Benchm
     control says itself; else 1.
     """
     levels: dict[str, int] = {}
-    for name, benchmark in sorted(benchmarks.items()):
-        for row in benchmark["sections"]:
-            for control_id in row.get("controls", []):
-                references = controls[control_id].setdefault("references", {})
-                references.setdefault(name, []).append(row["section"])
-                for level in set(row.get("levels", [])) & set(LEVELS):
-                    levels[control_id] = min(LEVELS[level], levels.get(control_id, LEVELS[level]))
+    for name, row, control_id in _named(benchmarks):
+        references = controls[control_id].setdefault("references", {})
+        references.setdefault(name, []).append(row["section"])
+        for level in set(row.get("levels", [])) & set(LEVELS):
+            levels[control_id] = min(LEVELS[level], levels.get(control_id, LEVELS[level]))
     for control_id, control in controls.items():
         control["level"] = levels.get(control_id, control.get("level", 1))
 
@@ -95,14 +93,22 @@ def level_problems(
     controls: Mapping[str, Any], benchmarks: Mapping[str, Benchmark]
 ) -> Iterator[tuple[str, str]]:
     """(control, what is wrong) where a control says itself what a benchmark says of it."""
+    for name, row, control_id in _named(benchmarks):
+        control = controls.get(control_id, {})
+        if "level" in control and set(row.get("levels", [])) & set(LEVELS):
+            yield control_id, f"level: benchmarks/{name}.yml says it in {row['section']}"
+        if name in control.get("references", {}):
+            yield control_id, f"references.{name}: belongs into benchmarks/{name}.yml"
+
+
+def _named(
+    benchmarks: Mapping[str, Benchmark],
+) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    """Benchmark, section and control, for each control that a section names."""
     for name, benchmark in sorted(benchmarks.items()):
         for row in benchmark["sections"]:
             for control_id in row.get("controls", []):
-                control = controls.get(control_id, {})
-                if "level" in control and set(row.get("levels", [])) & set(LEVELS):
-                    yield control_id, f"level: benchmarks/{name}.yml says it in {row['section']}"
-                if name in control.get("references", {}):
-                    yield control_id, f"references.{name}: belongs into benchmarks/{name}.yml"
+                yield name, row, control_id
 
 
 def count(sections: Iterable[Mapping[str, Any]]) -> dict[str, int]:

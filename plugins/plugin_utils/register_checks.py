@@ -136,17 +136,26 @@ def blocked_problems(register: Register, around: Surroundings) -> Found:
     """Of the list of blocks. What is over is a record, and may name who is gone."""
     for file in register.files_of("blocked"):
         for number, row in enumerate(file.document["blocked"]):
-            where: list[Any] = ["blocked", number]
-            if row["network"] in _EVERYBODY:
-                said = f"found {row['network']}, expected less than everybody"
-                yield file.problem([*where, "network"], said)
-            over = row.get("ended") or row.get("expires", "9")[:10] < str(around.today)
-            for kind in ("client", "site"):
-                if kind in row and not over:
-                    yield from _reference(register, file, [*where, kind], kind, row[kind])
-            if row.get("expires", "9") <= row["since"]:
-                said = f"found {row['expires']}, expected later than since, {row['since']}"
-                yield file.problem([*where, "expires"], said)
+            yield from _block_problems(file, ["blocked", number], row, register, around)
+
+
+def _block_problems(
+    file: RegisterFile,
+    where: list[Any],
+    row: dict[str, Any],
+    register: Register,
+    around: Surroundings,
+) -> Found:
+    if row["network"] in _EVERYBODY:
+        said = f"found {row['network']}, expected less than everybody"
+        yield file.problem([*where, "network"], said)
+    over = row.get("ended") or row.get("expires", "9")[:10] < str(around.today)
+    for kind in ("client", "site"):
+        if kind in row and not over:
+            yield from _reference(register, file, [*where, kind], kind, row[kind])
+    if row.get("expires", "9") <= row["since"]:
+        said = f"found {row['expires']}, expected later than since, {row['since']}"
+        yield file.problem([*where, "expires"], said)
 
 
 def people_problems(register: Register, around: Surroundings) -> Found:
@@ -157,9 +166,7 @@ def people_problems(register: Register, around: Surroundings) -> Found:
         for section in ("people", "service_accounts"):
             for number, row in enumerate(file.document.get(section, [])):
                 where: list[Any] = [section, number]
-                if row["id"] in ids:
-                    yield file.problem([*where, "id"], f"{row['id']} is taken already")
-                ids.add(row["id"])
+                yield from _id_problems(file, where, row, ids)
                 yield from _person_problems(file, where, row, register, around)
                 yield from _key_problems(file, where, row, keys)
                 yield from _grant_problems(file, where, row, register, around)
@@ -172,12 +179,18 @@ def third_party_problems(register: Register, around: Surroundings) -> Found:
         ids: set[str] = set()
         for number, row in enumerate(file.document["third_parties"]):
             where: list[Any] = ["third_parties", number]
-            if row["id"] in ids:
-                yield file.problem([*where, "id"], f"{row['id']} is taken already")
-            ids.add(row["id"])
+            yield from _id_problems(file, where, row, ids)
             yield from _order_problems(file, where, row, "start", "end")
         for number, row in enumerate(file.document.get("attestations", [])):
             yield from _attestation_problems(file, number, row, register, around)
+
+
+def _id_problems(
+    file: RegisterFile, where: list[Any], row: dict[str, Any], taken: set[str]
+) -> Found:
+    if row["id"] in taken:
+        yield file.problem([*where, "id"], f"{row['id']} is taken already")
+    taken.add(row["id"])
 
 
 def _value_problems(

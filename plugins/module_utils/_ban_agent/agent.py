@@ -147,13 +147,7 @@ class Agent:
             connection.settimeout(5)
             answer: dict[str, Any]
             try:
-                data = b""
-                while not data.endswith(b"\n") and len(data) < _MAX_MESSAGE:
-                    part = connection.recv(_MAX_MESSAGE)
-                    if not part:
-                        break
-                    data += part
-                answer = self.handle(json.loads(data))
+                answer = self.handle(json.loads(_line_of(connection)))
             except (OSError, ValueError, KeyError, TypeError, kernel.KernelError) as error:
                 answer = {"error": plain(f"{type(error).__name__}: {error}")}
                 _say(answer["error"])
@@ -483,6 +477,16 @@ def _ends_with(path: str, line: str) -> bool:
             return line.encode() in handle.read(256 << 10)
     except OSError:
         return False
+
+
+def _line_of(connection: socket.socket) -> bytes:
+    data = b""
+    while not data.endswith(b"\n") and len(data) < _MAX_MESSAGE:
+        part = connection.recv(_MAX_MESSAGE)
+        if not part:
+            break
+        data += part
+    return data
 
 
 def _listener() -> socket.socket:

@@ -375,10 +375,8 @@ def _packages(host: Host, paths: list[str]) -> _Packages:
             continue
         package = file[: -len(".list")]
         lines = (host.read(f"{_DPKG}/info/{file}") or b"").split(b"\n")
-        for line in wanted.keys() & lines:
-            for path in wanted[line]:
-                if _is_owner(package, path, diversions):
-                    owners[path] = package
+        listed = [path for line in wanted.keys() & lines for path in wanted[line]]
+        owners |= {path: package for path in listed if _is_owner(package, path, diversions)}
     sums: dict[str, str] = {}
     for package in set(owners.values()):
         for row in (host.text(f"{_DPKG}/info/{package}.md5sums") or "").splitlines():

@@ -121,16 +121,15 @@ def _value(
 
 def _mapped(configuration: _nginx.Configuration, control: Control, variable: str) -> str:
     """What a map gives where the site sends no such header itself."""
-    for http in configuration.main.own("http"):
-        for mapping in http.own("map"):
-            if mapping.args[-1:] == [variable]:
-                values: dict[str, str] = {
-                    row.name: row.args[0] for row in mapping.children if row.args
-                }
-                source = mapping.args[0]
-                key = "on:" if source.startswith("$https:") else ""
-                if source.endswith(_sent(control)) and key in values:
-                    return values[key]
+    mappings = [one for http in configuration.main.own("http") for one in http.own("map")]
+    for mapping in mappings:
+        if mapping.args[-1:] != [variable]:
+            continue
+        values: dict[str, str] = {row.name: row.args[0] for row in mapping.children if row.args}
+        source = mapping.args[0]
+        key = "on:" if source.startswith("$https:") else ""
+        if source.endswith(_sent(control)) and key in values:
+            return values[key]
     return variable
 
 

@@ -83,26 +83,29 @@ def _lines(path: Path, text: str) -> Iterator[tuple[int, dict[str, str]]]:
     )  # spreadsheets of some countries
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        header = next(reader, [])
-        if tuple(name.strip() for name in header) != HEADER:
-            missing = [name for name in HEADER if name not in header]
-            strange = [name for name in header if name not in HEADER]
-            what = f"{missing[0]} is missing" if missing else "their order is another"
-            what = f"{strange[0]!r} is not one of them" if strange and not missing else what
-            raise BadInputError(
-                f"{path}: line 1: expected the columns of `ringfence review export`: {what}"
-            )
+        _require_columns(path, next(reader, []))
         line = reader.line_num + 1
         for cells in reader:
+            if any(cells) and len(cells) != len(HEADER):
+                said = f"expected {len(HEADER)} cells, found {len(cells)}"
+                raise BadInputError(f"{path}: line {line}: {said}")
             if any(cells):
-                if len(cells) != len(HEADER):
-                    raise BadInputError(
-                        f"{path}: line {line}: expected {len(HEADER)} cells, found {len(cells)}"
-                    )
                 yield line, dict(zip(HEADER, cells, strict=True))
             line = reader.line_num + 1
     except csv.Error as error:
         raise BadInputError(f"{path}: line {reader.line_num}: is no CSV: {error}") from None
+
+
+def _require_columns(path: Path, header: list[str]) -> None:
+    if tuple(name.strip() for name in header) == HEADER:
+        return
+    missing = [name for name in HEADER if name not in header]
+    strange = [name for name in header if name not in HEADER]
+    what = f"{missing[0]} is missing" if missing else "their order is another"
+    what = f"{strange[0]!r} is not one of them" if strange and not missing else what
+    raise BadInputError(
+        f"{path}: line 1: expected the columns of `ringfence review export`: {what}"
+    )
 
 
 def _unchanged(where: str, review: Review, row: Row, cells: Mapping[str, str]) -> None:

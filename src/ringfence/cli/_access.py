@@ -56,11 +56,7 @@ def access(
     context = Context(target)
     if show_command:
         return command(context.job("access"), as_json)
-    register = registers.usable(context)
-    if register is None:
-        raise BadInputError(
-            f"{', '.join(context.sources)}: there is no client register to join accounts to people"
-        )
+    register = registers.needed(context, "to join accounts to people")
     scope = evidence.client_scope(context, options.client) if options.client else None
     found_id = None if options.last else collect(context, as_json)
     store = evidence.open_store(context, url)

@@ -27,6 +27,7 @@ from ringfence.results import CLEAN, NOT_CHECKED
 
 Row = dict[str, Any]
 FILE = "blocked.yml"
+_KEPT = "to keep the list in"
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -63,7 +64,7 @@ def block(
     """Write an entry, and put it on the hosts that it concerns."""
     context, where = Context(target), scope.row()
     network = _network(address)
-    register = _usable(context)
+    register = _register.needed(context, _KEPT)
     _require_known(register, where)
     now = datetime.now(UTC)
     row = {
@@ -87,7 +88,8 @@ def block(
 def unblock(target: Target, address: str, scope: Scope | None, push: Push) -> int:
     """End the entries of an address, everywhere or in one place."""
     context, where = Context(target), scope.row() if scope else None
-    network, register, now = _network(address), _usable(context), datetime.now(UTC)
+    network, register = _network(address), _register.needed(context, _KEPT)
+    now = datetime.now(UTC)
     ended: list[Row] = []
     with _edited(context) as rows:
         for row in rows:
@@ -104,7 +106,7 @@ def unblock(target: Target, address: str, scope: Scope | None, push: Push) -> in
 def blocked(target: Target, whole: bool, as_json: bool) -> int:
     """Show the list: what is in force, or all that ever was."""
     context, now = Context(target), datetime.now(UTC)
-    register = _usable(context)
+    register = _register.needed(context, _KEPT)
     rows = [{**row, "state": _state(row, now)} for row in register.blocked]
     rows = [row for row in rows if whole or row["state"] == "active"]
     if as_json:
@@ -173,13 +175,6 @@ def _require_known(register: Any, where: Row) -> None:
     for kind, known in (("client", register.clients), ("site", register.by_site)):
         if kind in where and where[kind] not in known:
             raise BadInputError(unknown(kind, where[kind], known))
-
-
-def _usable(context: Context) -> Any:
-    found = _register.usable(context)
-    if found is None:
-        raise BadInputError("there is no client register beside the inventory to keep the list in")
-    return found
 
 
 def _network(text: str) -> str:

@@ -400,9 +400,7 @@ def client_scope(context: Context, client: str) -> Any:
     """All that a report for one client may show, and what it must not."""
     from ringfence.report.scope import Scope
 
-    register = registers.usable(context)
-    if register is None:
-        raise BadInputError(f"--client {client}: there is no client register beside the inventory")
+    register = registers.needed(context, f"to look up --client {client} in")
     if client not in register.clients:
         raise BadInputError(unknown("client", client, register.clients))
     own = register.clients[client]

@@ -36,14 +36,11 @@ def offboard(
     target: Target, url: str | None, person: str, consent: Consent, as_json: bool, show: bool
 ) -> int:
     """Plan; where one is sure take everything and look again."""
+    from ringfence.access import leaving
+
     sure = consent.sure
     context = Context(target)
-    register = registers.usable(context)
-    if register is None:
-        raise BadInputError(f"{', '.join(context.sources)}: there is no client register")
-    if person not in register.people:
-        raise BadInputError(unknown("person", person, register.people))
-    from ringfence.access import leaving
+    register = _register_with(context, person)
 
     emails, shared = leaving.addresses(register, person)
     variables = {
@@ -61,9 +58,7 @@ def offboard(
     left, kept_left = before, kept
     if sure:
         left, kept_left, gaps = _seen(context, register, url, person, as_json)
-    code = CLEAN
-    if sure and (left or kept_left or named):
-        code = FINDINGS
+    code = FINDINGS if sure and (left or kept_left or named) else CLEAN
     if silent or gaps or outcome.interrupted:
         code = NOT_CHECKED
     todo = leaving.tasks(register, person, before, str(date.today()))
@@ -89,6 +84,14 @@ def offboard(
     else:
         _page(said, code)
     return code
+
+
+def _register_with(context: Context, person: str) -> Any:
+    """The client register. Raises BadInputError where there is none, or nobody of that id."""
+    register = registers.needed(context)
+    if person not in register.people:
+        raise BadInputError(unknown("person", person, register.people))
+    return register
 
 
 def _seen(

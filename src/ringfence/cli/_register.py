@@ -63,6 +63,18 @@ def usable(context: Context) -> Any:
     return found
 
 
+def needed(context: Context, purpose: str = "") -> Any:
+    """The register beside the inventory. Raises BadInputError, also where there is none.
+
+    `purpose`: what it is for, such as `to review by`.
+    """
+    found = usable(context)
+    if found is None:
+        said = f"there is no client register {purpose}".rstrip()
+        raise BadInputError(f"{', '.join(context.sources)}: {said}")
+    return found
+
+
 def closed_windows(context: Context, names: Iterable[str]) -> list[str]:
     """Why hosts may not be changed now, a line each; nothing where there is no register.
 

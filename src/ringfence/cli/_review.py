@@ -52,11 +52,7 @@ class Desk:
     @cached_property
     def register(self) -> Any:
         """The client register."""
-        found = registers.usable(self.context)
-        if found is None:
-            sources = ", ".join(self.context.sources)
-            raise BadInputError(f"{sources}: there is no client register to review by")
-        return found
+        return registers.needed(self.context, "to review by")
 
     @cached_property
     def directory(self) -> Any:
