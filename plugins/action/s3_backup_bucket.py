@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
-from ansible_collections.ringfence.hosting.plugins.plugin_utils.bucket_action import SettingsAction
+from ansible_collections.ringfence.hosting.plugins.module_utils._s3_bucket_options import APPLY_SPEC
+from ansible_collections.ringfence.hosting.plugins.plugin_utils.bucket_settings import (
+    SettingsAction,
+)
 
 
 class ActionModule(SettingsAction):
@@ -11,3 +14,4 @@ class ActionModule(SettingsAction):
 
     module_name = "s3_backup_bucket"
     mode = "apply"
+    spec = APPLY_SPEC

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from ansible_collections.ringfence.hosting.plugins.plugin_utils.bucket_action import SettingsAction
+from ansible_collections.ringfence.hosting.plugins.plugin_utils.bucket_settings import (
+    SettingsAction,
+)
 
 
 class ActionModule(SettingsAction):

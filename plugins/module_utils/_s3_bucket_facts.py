@@ -156,7 +156,7 @@ def _bucket_reads(
         return call
 
     ownership = part("get_bucket_ownership_controls", "OwnershipControls")
-    reads: dict[str, Callable[[], Fact]] = {
+    return {
         "exists": partial(_exists, s3, bucket, owner),
         "public_block": part("get_public_access_block", "PublicAccessBlockConfiguration"),
         "ownership": lambda: _with_rules(ownership()),
@@ -171,7 +171,6 @@ def _bucket_reads(
         "replication": part("get_bucket_replication", "ReplicationConfiguration"),
         "notification": part("get_bucket_notification_configuration"),
     }
-    return reads
 
 
 def _shared_reads(clients: Clients, wanted: Wanted) -> dict[tuple[str, str], Callable[[], Fact]]:

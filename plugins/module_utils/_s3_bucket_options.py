@@ -75,3 +75,8 @@ SPEC: dict[str, Any] = {
     **_s3_client.CONNECTION_OPTIONS,
     **_s3_client.PROVIDER_OPTION,
 }
+APPLY_SPEC: dict[str, Any] = {
+    **SPEC,
+    "account": {"type": "bool", "default": True},
+    "create": {"type": "bool", "default": False},
+}

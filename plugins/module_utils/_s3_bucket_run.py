@@ -8,17 +8,24 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible.module_utils.basic import missing_required_lib
 from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_bucket as buckets
 from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_bucket_facts as facts
 from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_bucket_plan as plan
+from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_client
 from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_identity as identities
 from ansible_collections.ringfence.hosting.plugins.module_utils._s3_bucket import Bucket, Settings
-from ansible_collections.ringfence.hosting.plugins.module_utils._s3_bucket_plan import Change
+from ansible_collections.ringfence.hosting.plugins.module_utils._s3_bucket_plan import (
+    Change,
+    PlanError,
+)
 from ansible_collections.ringfence.hosting.plugins.module_utils._s3_client import (
     Clients,
+    S3Error,
     is_s3_error,
     told,
 )
+from ansible_collections.ringfence.hosting.plugins.module_utils._s3_policy import PolicyError
 
 
 class RunError(Exception):
@@ -27,6 +34,35 @@ class RunError(Exception):
     def __init__(self, message: str, calls: Sequence[str]) -> None:
         super().__init__(message)
         self.calls = list(calls)
+
+
+def outcome(
+    options: Mapping[str, Any], *, applied: bool, check: bool, diff: bool
+) -> dict[str, Any]:
+    """What a task returns, from its checked options; `failed` with `msg` where it came to nothing.
+
+    `applied` says whether buckets are brought to what they are to be, or only judged.
+    """
+    if _s3_client.MISSING is not None:
+        return _failed(missing_required_lib("boto3"))
+    try:
+        wanted = [buckets.settings_of(one, options["compliance"]) for one in options["buckets"]]
+        clients = Clients(*(options[name] for name in _s3_client.CLIENT_OPTIONS))
+        if not applied:
+            return {"changed": False, **audit(clients, wanted)}
+        switches = {name: options[name] for name in ("account", "create")}
+        result = bring(clients, wanted, check=check, **switches)
+    except (buckets.SettingsError, PlanError, PolicyError, S3Error) as error:
+        return _failed(str(error))
+    except RunError as error:
+        return _failed(str(error), error.calls)
+    if not diff:
+        del result["diff"]
+    return result
+
+
+def _failed(message: str, calls: Sequence[str] = ()) -> dict[str, Any]:
+    return {"failed": True, "msg": message, "changed": bool(calls), "calls": list(calls)}
 
 
 def look(clients: Clients, wanted: Sequence[Settings]) -> tuple[list[Bucket], int]:

@@ -15,7 +15,7 @@ description:
   - Reads all first, plans all, and writes only what differs. Statements and rules of others stay as they are.
   - Before anything is written it sees that neither the caller nor the writers and pruners are shut out by the policy to be. Otherwise nothing is changed.
   - Never makes anything weaker. A longer lock, or a lock by COMPLIANCE, stays. Objects are never touched.
-  - Runs where boto3 is, so on the controller. Takes credentials as boto3 does, from the environment or a profile.
+  - Runs on the controller, in the Python that runs Ansible, which needs boto3. Takes credentials as boto3 does, from the environment or a profile.
 author:
   - The Ringfence developers (@ringfence)
 options:
@@ -115,46 +115,14 @@ policies:
   type: dict
 """
 
-from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_client
-from ansible_collections.ringfence.hosting.plugins.module_utils._s3_bucket import (
-    SettingsError,
-    settings_of,
-)
-from ansible_collections.ringfence.hosting.plugins.module_utils._s3_bucket_options import SPEC
-from ansible_collections.ringfence.hosting.plugins.module_utils._s3_bucket_plan import PlanError
-from ansible_collections.ringfence.hosting.plugins.module_utils._s3_bucket_run import (
-    RunError,
-    bring,
-)
-from ansible_collections.ringfence.hosting.plugins.module_utils._s3_policy import PolicyError
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.ringfence.hosting.plugins.module_utils._s3_bucket_options import APPLY_SPEC
 
 
 def main() -> None:
-    """Parse, bring, exit."""
-    spec = {
-        **SPEC,
-        "account": {"type": "bool", "default": True},
-        "create": {"type": "bool", "default": False},
-    }
-    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
-    if _s3_client.MISSING:
-        module.fail_json(msg=missing_required_lib("boto3"), exception=_s3_client.MISSING)
-    options: dict[str, Any] = dict(module.params)
-    switches = {name: options[name] for name in ("account", "create")}
-    try:
-        wanted = [settings_of(one, options["compliance"]) for one in options["buckets"]]
-        clients = _s3_client.Clients(*(options[name] for name in _s3_client.CLIENT_OPTIONS))
-        result = bring(clients, wanted, check=module.check_mode, **switches)
-    except (SettingsError, PlanError, PolicyError, _s3_client.S3Error) as error:
-        module.fail_json(msg=str(error), calls=[])
-    except RunError as error:
-        module.fail_json(msg=str(error), calls=error.calls, changed=bool(error.calls))
-    if not module._diff:
-        del result["diff"]
-    module.exit_json(**result)
+    AnsibleModule(argument_spec=APPLY_SPEC, supports_check_mode=True).fail_json(
+        msg="the action plugin of this name did not run"
+    )
 
 
 if __name__ == "__main__":

@@ -12,7 +12,8 @@ version_added: 0.1.0
 description:
   - Reads all that concerns the safety of buckets and their account, over parallel connections, and judges it by the controls of the family aws_s3.
   - What a policy does is judged by asking it, whoever wrote it. What could not be read is an error, never a pass.
-  - Changes nothing. Runs where boto3 is, so on the controller. Takes credentials as boto3 does, from the environment or a profile.
+  - Changes nothing.
+  - Runs on the controller, in the Python that runs Ansible, which needs boto3. Takes credentials as boto3 does, from the environment or a profile.
 author:
   - The Ringfence developers (@ringfence)
 extends_documentation_fragment:
@@ -64,31 +65,14 @@ calls_read:
   sample: 14
 """
 
-from typing import Any
-
-from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_client
-from ansible_collections.ringfence.hosting.plugins.module_utils._s3_bucket import (
-    SettingsError,
-    settings_of,
-)
+from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.ringfence.hosting.plugins.module_utils._s3_bucket_options import SPEC
-from ansible_collections.ringfence.hosting.plugins.module_utils._s3_bucket_run import audit
 
 
 def main() -> None:
-    """Parse, read, judge, exit."""
-    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
-    if _s3_client.MISSING:
-        module.fail_json(msg=missing_required_lib("boto3"), exception=_s3_client.MISSING)
-    options: dict[str, Any] = dict(module.params)
-    try:
-        wanted = [settings_of(one, options["compliance"]) for one in options["buckets"]]
-        clients = _s3_client.Clients(*(options[name] for name in _s3_client.CLIENT_OPTIONS))
-        result = audit(clients, wanted)
-    except (SettingsError, _s3_client.S3Error) as error:
-        module.fail_json(msg=str(error))
-    module.exit_json(changed=False, **result)
+    AnsibleModule(argument_spec=SPEC, supports_check_mode=True).fail_json(
+        msg="the action plugin of this name did not run"
+    )
 
 
 if __name__ == "__main__":

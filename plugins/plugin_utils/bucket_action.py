@@ -10,7 +10,6 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
-from ansible_collections.ringfence.hosting.plugins.module_utils._s3_bucket import CHECKS
 from ansible_collections.ringfence.hosting.plugins.plugin_utils import catalogue, targets
 from ansible_collections.ringfence.hosting.plugins.plugin_utils.control_action import (
     waiver,
@@ -18,17 +17,6 @@ from ansible_collections.ringfence.hosting.plugins.plugin_utils.control_action i
 )
 from ansible_collections.ringfence.hosting.plugins.plugin_utils.yaml_documents import DocumentError
 
-# Variable of a control -> option of a bucket that takes its value.
-OPTIONS = {
-    "aws_s3_encryption": "encryption",
-    "aws_s3_bucket_key": "bucket_key",
-    "aws_s3_tls_version": "tls_version",
-    "aws_s3_object_lock": "lock_mode",
-    "aws_s3_object_lock_days": "lock_days",
-    "aws_s3_unfinished_uploads": "upload_days",
-}
-# Logs are stored by Amazon, which cannot use a key of KMS there.
-_OF_LOGS = {"encryption": "AES256"}
 _KIND = "bucket"
 
 
@@ -54,13 +42,18 @@ class BucketAction(ActionBase):  # type: ignore[misc]
             raise AnsibleActionFail("; ".join(error.problems[:20])) from None
         arguments = dict(self._task.args)
         wanted = list(self.wanted(known, arguments, task_vars))
+        result = self.asked(arguments, task_vars)
+        rows = [self._row(one, result, known) for one in wanted]
+        return {**result, **targets.returned(rows, known)}
+
+    def asked(self, arguments: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """What the module of the same name says."""
         result: dict[str, Any] = self._execute_module(
             module_name=f"ringfence.hosting.{self.module_name}",
             module_args=arguments,
             task_vars=task_vars,
         )
-        rows = [self._row(one, result, known) for one in wanted]
-        return {**result, **targets.returned(rows, known)}
+        return result
 
     def wanted(
         self, known: catalogue.Catalogue, arguments: dict[str, Any], task_vars: dict[str, Any]
@@ -118,39 +111,6 @@ class BucketAction(ActionBase):  # type: ignore[misc]
         )
 
     mode = "audit"
-
-
-class SettingsAction(BucketAction):
-    """What a bucket is: for s3_backup_bucket and s3_backup_bucket_info."""
-
-    def wanted(
-        self, known: catalogue.Catalogue, arguments: dict[str, Any], task_vars: dict[str, Any]
-    ) -> Iterator[dict[str, Any]]:
-        """Options that a bucket leaves out are taken from the controls' variables."""
-        said = self.variables(task_vars)
-        buckets = [dict(one) for one in arguments.get("buckets") or []]
-        arguments["buckets"] = buckets
-        for one in buckets:
-            waivers = self.taken(one, known)
-            asked = {**said, **self._own(one)}
-            values = self.values(known, asked, list(CHECKS))
-            of_logs = _OF_LOGS if one.get("purpose") == "logs" else {}
-            for variable, option in OPTIONS.items():
-                one.setdefault(option, of_logs.get(option, values[variable]))
-            yield {
-                "name": one.get("name", ""),
-                "client": one.get("client", ""),
-                "waivers": waivers,
-                "values": values,
-            }
-
-    def _own(self, one: Mapping[str, Any]) -> dict[str, Any]:
-        return {variable: one[option] for variable, option in OPTIONS.items() if option in one}
-
-    def findings(self, one: Mapping[str, Any], result: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The rows of this bucket."""
-        name = f"s3://{one['name']}"
-        return next((row["controls"] for row in result["buckets"] if row["name"] == name), [])
 
 
 class ObjectsAction(BucketAction):

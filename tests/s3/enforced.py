@@ -89,7 +89,12 @@ def servers(scratch: Path) -> Iterator[Servers]:
     started = []
     try:
         for tls in (None, BuiltinSSLAdapter(str(certificate), str(key))):
-            server = Server(("127.0.0.1", 0), _Enforcing(_moto(), seen), numthreads=_THREADS)
+            server = Server(
+                ("127.0.0.1", 0),
+                _Enforcing(_moto(), seen),
+                numthreads=_THREADS,
+                request_queue_size=_THREADS,
+            )
             server.ssl_adapter = tls
             server.prepare()
             threading.Thread(target=server.serve, daemon=True).start()
