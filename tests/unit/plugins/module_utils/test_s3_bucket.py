@@ -141,6 +141,152 @@ def test_a_naive_bucket_fails_and_is_mended(world: World) -> None:
     assert policy["Statement"][0] == THEIRS
 
 
+def test_every_call_that_changes_something_is_told_and_there_is_no_other(world: World) -> None:
+    world.server.requests.clear()
+    world.bring(world.settings(), world.logs(), check=True)
+    assert not _changing(world)
+    told = world.bring(world.settings(), world.logs())["calls"]
+    # The service's own record of what reached it; IAM, KMS and the account have none here.
+    assert sorted(_changing(world)) == sorted(
+        _action(call.split(": ")[1]) for call in told if ": s3." in call
+    )
+
+
+def _changing(world: World) -> list[str]:
+    reads = ("s3:Get", "s3:List")
+    return [action for action, _outcome in world.server.requests if not action.startswith(reads)]
+
+
+def _action(call: str) -> str:
+    """What S3 asks permission for; it has names of its own for some."""
+    words = "".join(word.title() for word in call.removeprefix("s3.").split("_"))
+    return "s3:" + {
+        "PutPublicAccessBlock": "PutBucketPublicAccessBlock",
+        "PutBucketEncryption": "PutEncryptionConfiguration",
+        "PutBucketLifecycleConfiguration": "PutLifecycleConfiguration",
+        "PutObjectLockConfiguration": "PutBucketObjectLockConfiguration",
+    }.get(words, words)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "call"),
+    [
+        (lambda s3: s3.put_bucket_versioning(**suspended()), "put_bucket_versioning"),
+        (lambda s3: s3.delete_bucket_encryption(Bucket="naive"), "put_bucket_encryption"),
+        (lambda s3: s3.delete_bucket_lifecycle(Bucket="naive"),
+         "put_bucket_lifecycle_configuration"),
+        (lambda s3: s3.delete_public_access_block(Bucket="naive"), "put_public_access_block"),
+        (lambda s3: s3.put_bucket_policy(Bucket="naive", Policy=json.dumps(
+            {"Version": "2012-10-17", "Statement": [THEIRS]})), "put_bucket_policy"),
+    ],
+)  # fmt: skip
+def test_only_what_differs_is_written(world: World, spoil: Any, call: str) -> None:
+    world.bring(world.settings(), world.logs())
+    spoil(world.s3)
+    found = world.bring(world.settings(), world.logs())
+    assert found["calls"] == [f"naive: s3.{call}"]
+    assert not world.bring(world.settings(), world.logs())["changed"]
+
+
+def test_replicas_events_and_data_events_are_had_where_they_are_named(world: World) -> None:
+    there = {"Role": "arn:aws:iam::123456789012:role/r", "Rules": [_replica("theirs", "elsewhere")]}
+    world.s3.put_bucket_versioning(Bucket="naive", VersioningConfiguration={"Status": "Enabled"})
+    for name in ("replica", "elsewhere"):
+        world.s3.create_bucket(Bucket=name, **REGION)
+    world.s3.put_bucket_replication(Bucket="naive", ReplicationConfiguration=there)
+    queue = world.client("sqs").create_queue(QueueName="q")["QueueUrl"]
+    attributes = world.client("sqs").get_queue_attributes(
+        QueueUrl=queue, AttributeNames=["QueueArn"]
+    )
+    arn = attributes["Attributes"]["QueueArn"]
+    theirs = {"Id": "theirs", "QueueArn": arn, "Events": ["s3:ObjectCreated:*"]}
+    world.s3.put_bucket_notification_configuration(
+        Bucket="naive", NotificationConfiguration={"QueueConfigurations": [theirs]}
+    )
+    trails = world.client("cloudtrail")
+    trails.create_trail(Name="trail", S3BucketName="elsewhere")
+    trails.start_logging(Name="trail")
+    other = {"Type": "AWS::S3::Object", "Values": ["arn:aws:s3:::elsewhere/"]}
+    selector = {"ReadWriteType": "All", "IncludeManagementEvents": True, "DataResources": [other]}
+    trails.put_event_selectors(TrailName="trail", EventSelectors=[selector])
+
+    named = world.settings(
+        replication={"bucket": "arn:aws:s3:::replica", "role": there["Role"]},
+        events={"queue": arn},
+        trail="trail",
+    )
+    controls = ("aws_s3_replication", "aws_s3_events", "aws_s3_data_events")
+    before = statuses(running.audit(world.clients(), [named]))
+    assert [before[name] for name in controls] == ["fail"] * 3
+    after = statuses(world.bring(named, world.logs()))
+    assert [after[name] for name in controls] == ["pass"] * 3
+    assert not world.bring(named, world.logs())["changed"]
+
+    rules = world.s3.get_bucket_replication(Bucket="naive")["ReplicationConfiguration"]["Rules"]
+    assert {rule["ID"]: rule["Destination"]["Bucket"] for rule in rules} == {
+        "theirs": "arn:aws:s3:::elsewhere",
+        "ringfence-replica": "arn:aws:s3:::replica",
+    }
+    told = world.s3.get_bucket_notification_configuration(Bucket="naive")["QueueConfigurations"]
+    assert {one["Id"]: one["Events"] for one in told} == {
+        "theirs": ["s3:ObjectCreated:*"],
+        "ringfence-queue": ["s3:ObjectRemoved:*"],
+    }
+    (kept,) = trails.get_event_selectors(TrailName="trail")["EventSelectors"]
+    values = [resource["Values"] for resource in kept["DataResources"]]
+    assert values == [["arn:aws:s3:::elsewhere/"], ["arn:aws:s3:::naive/"]]
+
+
+def _replica(name: str, bucket: str) -> dict[str, Any]:
+    return {
+        "ID": name,
+        "Status": "Enabled",
+        "Priority": 1,
+        "Filter": {"Prefix": "theirs/"},
+        "DeleteMarkerReplication": {"Status": "Disabled"},
+        "Destination": {"Bucket": f"arn:aws:s3:::{bucket}"},
+    }
+
+
+@pytest.mark.parametrize(("compliance", "mode"), [((), "GOVERNANCE"), (("naive",), "COMPLIANCE")])
+def test_compliance_is_written_only_where_it_was_asked_for_twice(
+    world: World, compliance: tuple[str, ...], mode: str
+) -> None:
+    usual = world.settings()
+    asked = {"lock_mode": "COMPLIANCE"} if compliance else {}
+    world.bring(world.settings(**asked, compliance=compliance), world.logs())
+    found = world.s3.get_object_lock_configuration(Bucket="naive")["ObjectLockConfiguration"]
+    assert buckets.retention(found) == (mode, usual.lock_days)
+
+
+@pytest.mark.parametrize(
+    ("asked", "seen", "is_denied"),
+    [("1.2", "1.1", True), ("1.2", "1.2", False), ("1.3", "1.2", True), ("1.3", "1.3", False)],
+)
+def test_old_versions_of_tls_are_denied(
+    world: World, asked: str, seen: str, is_denied: bool
+) -> None:
+    world.bring(world.settings(tls_version=asked), world.logs())
+
+    def say(request: Any, **_more: Any) -> None:
+        request.headers["x-test-tls-version"] = seen
+
+    reader = world.of("reader")
+    world.s3.put_object(Bucket="naive", Key="acme/config", Body=b"c")
+    reader.meta.events.register("before-send.s3", say)
+    assert denied(reader.get_object, Bucket="naive", Key="acme/config") is is_denied
+
+
+def test_accounts_that_are_named_get_in_and_no_other(world: World) -> None:
+    theirs = {**THEIRS, "Principal": {"AWS": enforced.FOREIGN_ACCOUNT}}
+    policy = {"Version": "2012-10-17", "Statement": [theirs]}
+    world.s3.put_bucket_policy(Bucket="naive", Policy=json.dumps(policy))
+    for accounts, is_denied in (([], True), ([enforced.FOREIGN_ACCOUNT], False)):
+        world.bring(world.settings(accounts=accounts), world.logs())
+        world.s3.put_object(Bucket="naive", Key="k", Body=b"c")
+        assert denied(foreign(world).get_object, Bucket="naive", Key="k") is is_denied
+
+
 def test_the_diff_shows_each_setting_before_and_after(world: World) -> None:
     found = world.bring(world.settings(), world.logs(), check=True)["diff"]
     versioning = next(one for one in found if one["after_header"] == "naive versioning")
