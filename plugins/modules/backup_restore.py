@@ -87,6 +87,10 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+name:
+  description: The site, as C(CLIENT/SITE).
+  returned: success
+  type: str
 snapshot:
   description: The backup, with C(id) and C(time).
   returned: success
@@ -141,6 +145,7 @@ def main() -> None:
     opening = {key: value or "" for key, value in given["opening"].items()}
     began = time.monotonic()
     told = {"changed": True, "into": given["into"] or "", "over_live": given["over_live"] or ""}
+    told["name"] = f"{given['client']}/{given['site_id']}"
     try:
         with _backup_host.opened(**opening, authority=given["authority"] or "") as repository:
             snapshot = _backup_restore.chosen(repository, given["site_id"], given["before"])
@@ -148,7 +153,7 @@ def main() -> None:
             if not module.check_mode:
                 told |= _restore(given, repository, snapshot)
     except (_backup_host.BackupError, OSError, ValueError) as error:
-        module.fail_json(msg=str(error))
+        module.fail_json(msg=str(error) if given["drill"] else f"{told['name']}: {error}")
     module.exit_json(**({"seconds": time.monotonic() - began} | told))
 
 

@@ -230,6 +230,10 @@ def _together(before: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str,
 
 
 def _message(answer: Mapping[str, Any]) -> str:
+    """Of a loop what was said of each item that failed."""
+    rows = [row for row in map(_mapping, _listed(answer.get("results"))) if row.get("failed")]
+    if rows:
+        return "; ".join(map(_message, rows))[:600]
     said = str(answer.get("msg") or answer.get("module_stderr") or "no reason given")
     return reason(said)[:600]
 

@@ -26,7 +26,8 @@ _TROUBLE = ("unreachable", "error")
 
 @dataclass(frozen=True)
 class Wish:
-    """What is to be restored: `site` is CLIENT/SITE, `at` a time, `to` a host, `into` a folder."""
+    """What is to be restored: `site` is CLIENT/SITE or CLIENT, `at` a time, `to` a host, `into` a
+    folder."""
 
     site: str
     at: str = ""
@@ -72,19 +73,19 @@ def restore(target: Target, wish: Wish, as_json: bool, show: bool) -> int:
     if show:
         return command(context.job("restore", variables), as_json)
     planned = _asked(context, "restore", variables, "Plan", as_json, only=wish.to, check=True)
-    on, answer = _restored(planned, wish.site)
+    rows = _restored(planned, wish.site)
     if not as_json:
-        out.paragraph(out.console(), Text(_told(wish, on, answer, "Would restore")))
+        _tell(wish, rows, "Would restore")
     if not wish.yes and not _agreed(wish):
         raise BadInputError("nothing was restored")
     done = _asked(context, "restore", variables, "Restore", as_json, only=wish.to)
-    on, answer = _restored(done, wish.site)
+    rows = _restored(done, wish.site)
     if as_json:
-        out.print_json({"exit_code": CLEAN, "host": on, "snapshot": answer["snapshot"]})
-        return CLEAN
-    said = _told(wish, on, answer, "Restored")
-    took = float(answer.get("seconds", 0.0))
-    out.paragraph(out.console(), Text(f"{said}, in {took:.1f} s", style="bold green"))
+        kept = ("site", "host", "into", "snapshot", "seconds")
+        restored = [{key: row[key] for key in kept if row.get(key)} for row in rows]
+        out.print_json({"exit_code": CLEAN, "restored": restored})
+    else:
+        _tell(wish, rows, "Restored")
     return CLEAN
 
 
@@ -182,8 +183,11 @@ def _asked(
 
 
 def _variables(wish: Wish) -> dict[str, Any]:
-    if wish.site.count("/") != 1:
-        raise BadInputError(f"SITE: found {wish.site!r}, expected CLIENT/SITE")
+    client, slash, site = wish.site.partition("/")
+    if not client or "/" in site or bool(slash) != bool(site):
+        raise BadInputError(f"SITE: found {wish.site!r}, expected CLIENT/SITE or CLIENT")
+    if wish.over_live and not site:
+        raise BadInputError("--over-live: one site at a time, expected CLIENT/SITE")
     if wish.over_live == bool(wish.into):
         raise BadInputError("expected one of --into FOLDER and --over-live")
     if wish.over_live and wish.to:
@@ -196,24 +200,32 @@ def _variables(wish: Wish) -> dict[str, Any]:
     )
 
 
-def _restored(result: Outcome, site: str) -> tuple[str, dict[str, Any]]:
-    """The host that answered, and what it said."""
+def _restored(result: Outcome, site: str) -> list[dict[str, Any]]:
+    """What the hosts said of each site, with `host` and `site`. Raises BadInputError."""
+    found = []
     for name, host in result.results.hosts.items():
         if host.failed or host.state == "unreachable":
             raise BadInputError(f"{name}: {printable(host.message)}")
-        if "snapshot" in host.answer:
-            return name, host.answer
-    raise BadInputError(f"there is no site {site} on the hosts that were asked")
+        for row in host.answer.get("results", []):
+            found.append({**row, "host": name, "site": str(row["name"])})
+    if not found:
+        raise BadInputError(f"there is no site {site} on the hosts that were asked")
+    return sorted(found, key=lambda row: row["site"])
 
 
-def _told(wish: Wish, on: str, answer: dict[str, Any], verb: str) -> str:
-    snapshot = answer["snapshot"]
-    when = datetime.fromtimestamp(float(snapshot["time"]), UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    where = "over the live site" if wish.over_live else f"into {wish.into}"
-    return (
-        f"{verb} {printable(wish.site)} as it was at {when} "
-        f"(backup {printable(str(snapshot['id']))[:8]}) on {on}, {where}"
-    )
+def _tell(wish: Wish, rows: list[dict[str, Any]], verb: str) -> None:
+    """One line for each site."""
+    page = out.console()
+    for row in rows:
+        snapshot = row["snapshot"]
+        when = datetime.fromtimestamp(float(snapshot["time"]), UTC)
+        where = "over the live site" if wish.over_live else f"into {printable(str(row['into']))}"
+        took = f", in {float(row['seconds']):.1f} s" if verb == "Restored" else ""
+        said = (
+            f"{verb} {printable(row['site'])} as it was at {when:%Y-%m-%d %H:%M:%S UTC} "
+            f"(backup {printable(str(snapshot['id']))[:8]}) on {row['host']}, {where}{took}"
+        )
+        out.paragraph(page, Text(said, style="bold green" if took else ""))
 
 
 def _agreed(wish: Wish) -> bool:

@@ -124,6 +124,23 @@ def test_a_restore_is_the_same_and_an_older_one_is_older(agency: Agency) -> None
     assert sh(web1, "web2", f"cat /srv/elsewhere{live}/note.txt").strip() == "second"
 
 
+def test_all_sites_of_a_client_are_restored_at_once(agency: Agency) -> None:
+    say = ("restore", "acme", "--into", "/srv/all", "--yes")
+    code, said = agency.ringfence(*say, "--at", "2001-01-01T00:00")
+    assert (code, "there is no backup of" in said) == (3, True), said
+    code, said = agency.ringfence(*say, "--to", "web2")
+    assert (code, said.count("Restored acme/")) == (0, 2), said
+    for site in ("shop", "blog"):
+        live = f"/var/www/{site}/public"
+        assert "index.php" in sh(agency.servers, "web2", f"ls /srv/all/{site}{live}")
+    code, said = agency.ringfence("restore", "acme", "--into", "/srv/own", "--yes", "--json")
+    rows = json.loads(said[said.index("{") : said.rindex("}") + 1])["restored"]
+    assert [(row["site"], row["host"]) for row in rows] == [
+        ("acme/blog", "web2"),
+        ("acme/shop", "web1"),
+    ]
+
+
 def test_over_the_live_site_only_when_it_is_named_twice(agency: Agency) -> None:
     web1, live = agency.servers, "/var/www/shop/public"
     sh(

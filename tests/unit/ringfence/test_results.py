@@ -198,3 +198,10 @@ def test_a_host_that_gives_several_answers_keeps_what_was_taken_and_named() -> N
         event("runner_on_ok", "localhost", mailer, task_action="third_party_offboard"),
     )
     assert found.hosts["localhost"].answer == {"taken": ["key"], "named": ["member"]}
+
+
+def test_of_a_loop_each_item_that_failed_is_told() -> None:
+    rows = [{"msg": "one"}, {"failed": True, "msg": "two"}, {"failed": True, "msg": "three"}]
+    failed = {"msg": "One or more items failed", "results": rows}
+    (host,) = taken(event("runner_on_failed", "web1", failed)).hosts.values()
+    assert host.message == "T: two; three"

@@ -48,7 +48,12 @@ def drill(
 @o.for_hosts
 def restore(
     target: Target,
-    site: Annotated[str, typer.Argument(metavar="CLIENT/SITE", help="What to restore.")],
+    site: Annotated[
+        str,
+        typer.Argument(
+            metavar="CLIENT[/SITE]", help="What to restore: a site, or all of a client."
+        ),
+    ],
     at: Annotated[
         str,
         typer.Option(
@@ -70,7 +75,10 @@ def restore(
     into: Annotated[
         str,
         typer.Option(
-            "--into", metavar="FOLDER", show_default=False, help="Below this empty or new folder."
+            "--into",
+            metavar="FOLDER",
+            show_default=False,
+            help="Below this empty or new folder; of a client, each site in one of its name there.",
         ),
     ] = "",
     over_live: Annotated[
@@ -82,7 +90,7 @@ def restore(
     show_command: bool,
     json: bool,
 ) -> int:
-    """Restore a site's backup: says what it would do, then asks."""
+    """Restore the backup of a site or of a whole client: says what it would do, then asks."""
     from ringfence.cli import _backups
 
     wish = _backups.Wish(site, at, to, into, over_live, yes)

@@ -18,7 +18,10 @@ from ringfence.results import Results
 @pytest.mark.parametrize(
     ("wish", "words"),
     [
-        (Wish("shop", into="/srv/x"), "expected CLIENT/SITE"),
+        (Wish("acme/shop/x", into="/srv/x"), "expected CLIENT/SITE or CLIENT"),
+        (Wish("acme/", into="/srv/x"), "expected CLIENT/SITE or CLIENT"),
+        (Wish("/shop", into="/srv/x"), "expected CLIENT/SITE or CLIENT"),
+        (Wish("acme", over_live=True), "one site at a time"),
         (Wish("acme/shop"), "expected one of --into FOLDER and --over-live"),
         (Wish("acme/shop", into="/srv/x", over_live=True), "expected one of"),
         (Wish("acme/shop", to="web2", over_live=True), "expected no --to"),
