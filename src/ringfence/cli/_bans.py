@@ -42,7 +42,14 @@ def bans(target: Target, days: int, as_json: bool, show_command: bool) -> int:
     code = _code(result)
     if as_json:
         silent = {h.name: h.message for h in result.results.hosts.values() if h.state != "ok"}
-        out.print_json({"exit_code": code, "bans": rows, "not_asked": silent})
+        out.print_json(
+            {
+                "exit_code": code,
+                "bans": rows,
+                "not_asked": silent,
+                "not_set_up": _without(result),
+            }
+        )
         return code
     _page(rows, result, days)
     return code
@@ -83,6 +90,12 @@ def _asked(
     return watched(title, job, names, quiet)
 
 
+def _without(result: Outcome) -> list[str]:
+    """Hosts that ban nobody: "0 banned" says nothing of those."""
+    hosts = sorted(result.results.hosts.items())
+    return [name for name, host in hosts if host.answer.get("set_up") is False]
+
+
 def _is_of(row: dict[str, Any], clients: list[str]) -> bool:
     return str(row["site"]).partition("/")[0] in clients
 
@@ -99,10 +112,12 @@ def _page(rows: list[dict[str, Any]], result: Outcome, days: int) -> None:
     live = [row for row in rows if row["state"] == "in force"]
     addresses = {row["subject"] for row in live if row["kind"] == "address"}
     accounts = {(row["site"], row["subject"]) for row in live if row["kind"] == "user"}
+    without = _without(result)
     said = out.joined(
         (
             f"{out.count(len(addresses), 'address', 'addresses')} and "
             f"{out.count(len(accounts), 'user')} banned now",
+            f"bans are not set up on {out.names(without)}" if without else "",
             troubles(result),
         )
     )

@@ -53,7 +53,7 @@ def offboard(
         return command(context.job("offboard", variables, check=not sure), as_json)
     before, kept, gaps = _seen(context, register, url, person, as_json)
     outcome = _run(context, variables, sure, as_json)
-    done, named, silent = _answers(outcome)
+    done, named, silent = _answers(outcome, context.selection.hosts)
     named += [f"{email} is the address of others too: nothing is deleted by it" for email in shared]
     left, kept_left = before, kept
     if sure:
@@ -119,12 +119,14 @@ def _run(context: Context, variables: dict[str, Any], sure: bool, quiet: bool) -
     return watched("Offboard" if sure else "Plan", job, names, quiet)
 
 
-def _answers(outcome: Outcome) -> tuple[list[str], list[str], dict[str, str]]:
+def _answers(outcome: Outcome, chosen: list[str]) -> tuple[list[str], list[str], dict[str, str]]:
     done, named, silent = [], [], {}
     for name, host in sorted(outcome.results.hosts.items()):
         done += [f"{name}: {line}" for line in host.answer.get("taken", [])]
         named += [f"{name}: {line}" for line in host.answer.get("named", [])]
-        if host.state != "ok" or host.failed:
+        # The controller has nothing to do where neither AWS nor another third party is asked.
+        skipped = name not in chosen and host.state == "not_run"
+        if host.failed or (host.state != "ok" and not skipped):
             silent[name] = printable(host.message)
     return done, named, silent
 
