@@ -225,7 +225,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 
     def v2_runner_on_unreachable(self, result: Any) -> None:
         """Note that a host could not be reached."""
-        reason = one_line(result.result.get("msg"), 400)
+        reason = one_line(_last_line(result.result.get("msg")), 400)
         collection = self._collection_of(result.task)
         if collection is not None:
             name = result.host.get_name()
@@ -531,6 +531,12 @@ def _asks_targets(task: Any) -> bool:
 def _reason(result: dict[str, Any], failed: bool) -> str:
     text = one_line(result.get("msg"), 400)
     return text or ("the task failed without a message" if failed else "the task gave no controls")
+
+
+def _last_line(said: Any) -> str:
+    """ssh's own word: before it stands the notice that a host shows to whoever signs in."""
+    lines = [line for line in str(said or "").splitlines() if line.strip()]
+    return lines[-1] if lines else ""
 
 
 def _seen(control: dict[str, Any], trial: bool) -> str:

@@ -239,8 +239,14 @@ def _message(answer: Mapping[str, Any]) -> str:
 
 
 def reason(said: str) -> str:
-    """What ssh or a module said, without Ansible's words around it."""
-    return _WRAPPING.sub("", shown(said))
+    """What ssh or a module said, without Ansible's words around it.
+
+    Before ssh's own last line stands the notice that a host shows to whoever signs in.
+    """
+    found = _WRAPPING.match(said)
+    rest = said[found.end() :] if found else said
+    lines = [line for line in rest.splitlines() if line.strip()]
+    return shown(lines[-1] if found and found[2] and lines else rest)
 
 
 def _without(rows: Mapping[str, Any], ids: Iterable[str]) -> dict[str, Any]:

@@ -147,6 +147,8 @@ def test_an_answer_of_another_shape_is_no_pass(broken: Any) -> None:
         ("Task failed: Failed to connect to the host via ssh: boom", "boom"),
         ('Task failed: Data could not be sent to remote host "w". Make sure this host can be '
          "reached over ssh: boom", "boom"),
+        ("Task failed: Failed to connect to the host via ssh: Private property.\n\nKeep out.\n"
+         "ops@w: Permission denied (publickey).\n", "ops@w: Permission denied (publickey)."),
         ("line\none", "line one"),
         ("\x1b[31mred\x07", "\\x1b[31mred\\x07"),
     ],
