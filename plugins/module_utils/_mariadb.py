@@ -9,7 +9,7 @@ of an account is kept whether it has a password, not which.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from ansible_collections.ringfence.hosting.plugins.module_utils import _web
@@ -32,6 +32,7 @@ _QUESTION = (
     + """
 SELECT JSON_ARRAY('account', User, Host, Priv) FROM mysql.global_priv;
 SELECT JSON_ARRAY('grant', User, Host, Db) FROM mysql.db;
+SELECT JSON_ARRAY('role', User, Host, Role) FROM mysql.roles_mapping;
 SELECT JSON_ARRAY('variable', LOWER(VARIABLE_NAME), VARIABLE_VALUE)
   FROM information_schema.GLOBAL_VARIABLES WHERE VARIABLE_NAME IN (
   'bind_address', 'general_log', 'have_ssl', 'have_symlink', 'local_infile', 'log_warnings',
@@ -47,7 +48,8 @@ _BY_PASSWORD = ("mysql_native_password", "mysql_old_password", "ed25519", "parse
 class Account:
     """An account. `access`: bits of its global privileges. `empty`: gets in without a password.
 
-    `old`: by a hash of before 4.1. `tls`: must come by TLS.
+    `old`: by a hash of before 4.1. `tls`: must come by TLS. `lent`: bits of the roles it may take,
+    PUBLIC among them, which everybody has.
     """
 
     user: str
@@ -57,6 +59,7 @@ class Account:
     empty: bool
     old: bool
     tls: bool
+    lent: int = 0
 
     @property
     def name(self) -> str:
@@ -137,6 +140,8 @@ def _answer(text: str) -> Server:
     accounts: list[Account] = []
     grants: list[Grant] = []
     variables: dict[str, str] = {}
+    roles: dict[str, int] = {}
+    members: dict[tuple[str, str], set[str]] = {}
     whole = False
     for line in text.splitlines():
         try:
@@ -144,7 +149,12 @@ def _answer(text: str) -> Server:
             kind = row[0]
             if kind == "account":
                 found = _account(str(row[1]), str(row[2]), dict(row[3]))
-                accounts += [] if found is None else [found]
+                if dict(row[3]).get("is_role"):
+                    roles[found.user] = found.access
+                else:
+                    accounts.append(found)
+            elif kind == "role":
+                members.setdefault((str(row[1]), str(row[2])), set()).add(str(row[3]))
             elif kind == "grant":
                 grants.append(Grant(str(row[1]), str(row[2]), str(row[3])))
             elif kind == "variable":
@@ -155,12 +165,25 @@ def _answer(text: str) -> Server:
             raise HostError("MariaDB's answer cannot be understood") from error
     if not whole or not accounts:
         raise HostError("MariaDB's answer breaks off")
-    return Server(tuple(accounts), tuple(grants), variables)
+    lent = (replace(one, lent=_lent(one, roles, members)) for one in accounts)
+    return Server(tuple(lent), tuple(grants), variables)
 
 
-def _account(user: str, host: str, privileges: dict[str, Any]) -> Account | None:
-    if privileges.get("is_role"):
-        return None
+def _lent(account: Account, roles: dict[str, int], members: dict[tuple[str, str], set[str]]) -> int:
+    """Bits of the roles that an account may take, and of those that these may take in turn."""
+    waiting = ["PUBLIC", *members.get((account.user, account.host), ())]
+    seen: set[str] = set()
+    bits = 0
+    while waiting:
+        name = waiting.pop()
+        if name not in seen:
+            seen.add(name)
+            bits |= roles.get(name, 0)
+            waiting += members.get((name, ""), ())
+    return bits
+
+
+def _account(user: str, host: str, privileges: dict[str, Any]) -> Account:
     # Of several ways in, {} stands for the one that is written beside them.
     ways = [way or privileges for way in privileges.get("auth_or", [])] or [privileges]
     kinds = [(str(way.get("plugin", _BY_PASSWORD[0])), str(_secret(way))) for way in ways]

@@ -28,10 +28,12 @@ PARAMS = {"check": "str"}
 VALUE = ("list",)
 
 # PROCESS, SUPER, GRANT, RELOAD, SHUTDOWN and FILE: whoever has one of them rules or reads it all.
+# So does who may write to every database, where the accounts are kept, or change accounts.
 _ADMINISTRATION = (1 << 6) | (1 << 7) | (1 << 8) | (1 << 9) | (1 << 10) | (1 << 15)
+_ADMINISTRATION |= (1 << 1) | (1 << 2) | (1 << 25) | (1 << 30)
 _EVERYBODY = ("", "PUBLIC")
 _TEST = re.compile(r"test(?:$|\\_)")
-_SYSTEM = ("mysql", "%")
+_SYSTEM = "mysql"
 
 
 class _Wrong(NamedTuple):
@@ -103,19 +105,19 @@ def _remote_administrators(server: _mariadb.Server, control: Control) -> list[_W
     return [
         _Wrong(f"{account.name} rules the server and may sign in from elsewhere")
         for account in _open_ones(server, control)
-        if account.access & _ADMINISTRATION and not account.local
+        if (account.access | account.lent) & _ADMINISTRATION and not account.local
     ]
 
 
 def _file(server: _mariadb.Server, control: Control) -> list[_Wrong]:
-    return [
-        _Wrong(
-            f"{account.name} reads and writes files of the host",
-            (f"REVOKE FILE ON *.* FROM {account.quoted}",),
-        )
-        for account in _open_ones(server, control)
-        if account.access & _mariadb.FILE
-    ]
+    found = []
+    for account in _open_ones(server, control):
+        said = f"{account.name} reads and writes files of the host"
+        if account.lent & _mariadb.FILE:
+            found.append(_Wrong(f"{said}, by a role"))
+        elif account.access & _mariadb.FILE:
+            found.append(_Wrong(said, (f"REVOKE FILE ON *.* FROM {account.quoted}",)))
+    return found
 
 
 def _global(server: _mariadb.Server, control: Control) -> list[_Wrong]:
@@ -123,7 +125,7 @@ def _global(server: _mariadb.Server, control: Control) -> list[_Wrong]:
     return [
         _Wrong(f"{account.name} has rights to all databases")
         for account in _open_ones(server, control)
-        if account.access & ~_mariadb.FILE
+        if (account.access | account.lent) & ~_mariadb.FILE
     ]
 
 
@@ -133,8 +135,16 @@ def _databases(server: _mariadb.Server, control: Control) -> list[_Wrong]:
             f"{grant.user or '(nobody)'}@{grant.host} has rights to the database {grant.database}"
         )
         for grant in server.grants
-        if grant.database in _SYSTEM and grant.user not in control.value
+        if _covers(grant.database, _SYSTEM) and grant.user not in control.value
     ]
+
+
+def _covers(pattern: str, database: str) -> bool:
+    """Whether a grant's database, a pattern of LIKE, is `database` among others."""
+    words = re.findall(r"\\.|.", pattern, re.DOTALL)
+    spelt = {"%": ".*", "_": "."}
+    regex = "".join(spelt.get(word) or re.escape(word[-1]) for word in words)
+    return re.fullmatch(regex, database, re.DOTALL) is not None
 
 
 def _remote_tls(server: _mariadb.Server, control: Control) -> list[_Wrong]:

@@ -52,7 +52,7 @@ def observe(host: Host, control: Control) -> Observation:
         "live": _typed(control, live),
         "next": next_one,
         "live_good": awaited or no_network or control.meets(_typed(control, live)),
-        "next_good": (no_network and "skip-networking" in files) or control.meets(next_one),
+        "next_good": (no_network and _is_on(files, "skip-networking")) or control.meets(next_one),
         "remote": [account.name for account in server.accounts if _comes_from_elsewhere(account)],
     }
     seen = next_one if state["live_good"] else state["live"]
@@ -93,6 +93,10 @@ def plan(control: Control, observation: Observation, stage: Stage) -> None:
         stage.notify("restart_mariadb")
         if state["next_good"]:
             stage.step(_nothing)  # the files are right: the server has only not been restarted
+
+
+def _is_on(files: dict[str, str], option: str) -> bool:
+    return files.get(option, "").lower() in _ON
 
 
 def _nothing(_host: Host) -> None:
