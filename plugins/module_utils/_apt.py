@@ -54,6 +54,15 @@ class Source(NamedTuple):
         return [urlsplit(uri).hostname or uri.partition(":")[0] for uri in self.uris]
 
 
+def codename(host: Host) -> str:
+    """The name of the host's release, such as bookworm; "" where it has none."""
+    for line in (host.text("/etc/os-release") or "").splitlines():
+        key, _equals, value = line.partition("=")
+        if key == "VERSION_CODENAME":
+            return value.strip("\"'")
+    return ""
+
+
 def configuration(host: Host) -> str:
     """What `apt-config dump` says is in force, one option a line. Raises HostError."""
     text = host.once("apt-config dump", lambda: host.output(["apt-config", "dump"]))

@@ -72,7 +72,7 @@ def _keyring(host: Host, _control: Control) -> list[str]:
 
 
 def _security(host: Host, _control: Control) -> list[str]:
-    codename = _codename(host)
+    codename = _apt.codename(host) or "stable"
     wanted = {f"{codename}-security", "stable-security"}
     for source in _apt.sources(host):
         suites = {suite.rstrip("/").partition("/")[0] for suite in source.suites}
@@ -80,14 +80,6 @@ def _security(host: Host, _control: Control) -> list[str]:
             fetched = any(release.is_security for release in _apt.releases(host))
             return [] if fetched else [f"no list was fetched from {source.uris[0]}"]
     return [f"no source has {codename}-security"]
-
-
-def _codename(host: Host) -> str:
-    for line in (host.text("/etc/os-release") or "").splitlines():
-        key, _equals, value = line.partition("=")
-        if key == "VERSION_CODENAME":
-            return value.strip("\"'")
-    return "stable"
 
 
 _CHECKS: dict[str, Any] = {

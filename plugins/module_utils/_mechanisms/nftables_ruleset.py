@@ -25,6 +25,7 @@ VALUE = ("str",)
 
 _NFT = "/usr/sbin/nft"
 _FAMILIES = ("ip", "ip6")
+_NAMES = {"ip": "IPv4", "ip6": "IPv6"}
 # Units that load rules at boot, and the file that each loads.
 _AT_BOOT = {
     "nftables.service": "/etc/nftables.conf",
@@ -32,6 +33,8 @@ _AT_BOOT = {
 }
 _INCLUDE = re.compile(r'^\s*include\s+"([^"]+)"', re.MULTILINE)
 _INPUT = re.compile(r"hook\s+input\b[^}]*?policy\s+drop\b", re.DOTALL)
+# A table that names no family is one of IPv4.
+_HEADER = re.compile(r"\b(?:table|add\s+chain)\s+(?:(inet|ip6|ip|arp|bridge|netdev)\s+)?[^\s{]+")
 _DEPTH = 5
 
 
@@ -129,12 +132,35 @@ def _deny(host: Host) -> str:
 
 
 def _drops(rules: _Ruleset, base: tuple[str, str, str]) -> bool:
-    """By its policy, or by a last rule without any condition."""
+    """By its policy, or by a last rule without any condition; and no rule before takes all."""
+    if _takes_all(rules, base, set()):
+        return False
     if rules.chains[base].get("policy") == "drop":
         return True
-    last = rules.rules.get(base, [[]])[-1]
-    plain = [part for part in last if not set(part) & {"counter", "log", "comment"}]
+    plain = _without_notes(rules.rules.get(base, [[]])[-1])
     return len(plain) == 1 and bool(set(plain[0]) & {"drop", "reject"})
+
+
+def _without_notes(rule: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [part for part in rule if not set(part) & {"counter", "log", "comment"}]
+
+
+def _takes_all(rules: _Ruleset, key: tuple[str, str, str], seen: set[tuple[str, str, str]]) -> bool:
+    """Whether a rule without any condition accepts, here or in a chain that all are sent to."""
+    seen.add(key)
+    for rule in rules.rules.get(key, []):
+        plain = _without_notes(rule)
+        if len(plain) != 1:
+            continue
+        if "accept" in plain[0]:
+            return True
+        for name in _targets(plain):
+            below = (key[0], key[1], name)
+            if below not in seen and _takes_all(rules, below, seen):
+                return True
+        if set(plain[0]) & {"drop", "reject"}:
+            return False
+    return False
 
 
 def _loopback(host: Host) -> str:
@@ -198,9 +224,21 @@ def _boot(host: Host) -> str:
     if not enabled:
         return "no unit loads the rules at boot"
     texts = [_with_includes(host, path, _DEPTH) for path in enabled]
-    if not any(_INPUT.search(text) for text in texts):
+    families = {family for text in texts for family in _shut(text)}
+    if not families:
         return f"{' and '.join(enabled)} would load no input that drops by default"
+    open_ones = [_NAMES[family] for family in _FAMILIES if not {family, "inet"} & families]
+    if open_ones:
+        return f"{' and '.join(enabled)} would load no input that drops {open_ones[0]} by default"
     return ""
+
+
+def _shut(text: str) -> Iterator[str]:
+    """The families of tables whose input drops by default."""
+    for found in _INPUT.finditer(text):
+        headers = list(_HEADER.finditer(text, 0, found.start()))
+        if headers:
+            yield headers[-1][1] or "ip"
 
 
 def _with_includes(host: Host, path: str, depth: int) -> str:

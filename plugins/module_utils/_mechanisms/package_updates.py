@@ -102,7 +102,7 @@ def _stale(host: Host, days: int) -> str:
     security = [release for release in _apt.releases(host) if release.is_security]
     if not security:
         return "no list of security updates was fetched"
-    if all(release.expired(datetime.now(UTC)) for release in security):
+    if any(release.expired(datetime.now(UTC)) for release in security):
         return "the list of security updates is past its own last day: fetching it fails"
     return ""
 

@@ -28,6 +28,7 @@ _FOLDER = "/etc/security/limits.d/*.conf"
 _DROP_IN = "/etc/security/limits.d/zz-ringfence.conf"
 _HEADER = "# Written by Ringfence; changes made here are lost.\n"
 _KINDS = ("hard", "soft", "-")
+_ALL = "every item"
 
 
 class _Limit(NamedTuple):
@@ -42,7 +43,7 @@ class _Limit(NamedTuple):
 
 def observe(host: Host, control: Control) -> Observation:
     lines = host.once("session limits", lambda: _read(host))
-    found = [limit for limit in lines if limit.item == control.params["item"]]
+    found = [limit for limit in lines if limit.item in (control.params["item"], _ALL)]
     hard = [limit for limit in found if limit.kind != "soft"]
     for_all = [limit for limit in hard if limit.domain == "*"]
     state = {
@@ -82,8 +83,9 @@ def _read(host: Host) -> list[_Limit]:
             words = raw.partition("#")[0].split()
             if not words:
                 continue
-            if len(words) == 2 and words[1] == "-":
-                continue  # no limits at all for this one: root and services use it
+            if len(words) == 2 and words[1] == "-":  # no limits at all for this one
+                found.append(_Limit(f"{path}:{number}", words[0], "-", _ALL, "unlimited"))
+                continue
             if len(words) != 4 or words[1] not in _KINDS:
                 raise HostError(f"{path}:{number} cannot be understood: {raw.strip()[:80]}")
             found.append(_Limit(f"{path}:{number}", *words))

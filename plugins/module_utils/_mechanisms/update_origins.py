@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatchcase
 
 from ansible_collections.ringfence.hosting.plugins.module_utils import _apt
 from ansible_collections.ringfence.hosting.plugins.module_utils._control import (
@@ -33,11 +34,13 @@ _ENTRY = re.compile(
 
 def observe(host: Host, _control: Control) -> Observation:
     entries = _ENTRY.findall(_apt.configuration(host))
-    return Observation({"entries": entries}, "; ".join(entries) or "none")
+    state = {"entries": entries, "codename": _apt.codename(host)}
+    return Observation(state, "; ".join(entries) or "none")
 
 
 def judge(control: Control, observation: Observation) -> Verdict:
-    seen = any(_brings_security(entry) for entry in observation.state["entries"])
+    state = observation.state
+    seen = any(_brings_security(entry, state["codename"]) for entry in state["entries"])
     if control.meets("security" if seen else "none"):
         return Verdict(PASS)
     return Verdict(FAIL, "no origin of unattended-upgrades is Debian's security archive")
@@ -47,16 +50,26 @@ def plan(_control: Control, _observation: Observation, stage: Stage) -> None:
     stage.edit(_DROP_IN, set_line(_LIST, f'{_LIST} "{_SECURITY}";', _HEADER))
 
 
-def _brings_security(entry: str) -> bool:
+def _is_of(value: str, codename: str) -> bool:
+    """Whether a suite is of this release; of an old one nothing is installed."""
+    release = value.removesuffix("-security")
+    if not codename or release in ("${distro_codename}", "stable", "oldstable", "oldoldstable"):
+        return True
+    return fnmatchcase(codename, release)
+
+
+def _brings_security(entry: str, codename: str) -> bool:
     """An entry asks for all that it names; it must name security and nothing that is never so."""
     asked = [part.strip().partition("=") for part in entry.split(",")]
     if not all(equals for _key, equals, _value in asked):
-        return bool(re.fullmatch(r"Debian:\S*-security", entry))  # Allowed-Origins
+        old = re.fullmatch(r"Debian:(\S*-security)", entry)  # Allowed-Origins
+        return old is not None and _is_of(old[1], codename)
     given = {_LONG.get(key, key): value for key, _equals, value in asked}
     named = given.get("label") == "Debian-Security" or any(
         value.endswith("-security") for key, value in given.items() if key in _SUITES
     )
     fits = given.get("origin", "Debian") in ("Debian", "*")
+    fits = fits and all(_is_of(given[key], codename) for key in _SUITES if key in given)
     return named and fits and given.get("label", "Debian-Security") == "Debian-Security"
 
 

@@ -83,14 +83,7 @@ def _document(text: str) -> dict[str, Any]:
 
 def _check(host: Host, document: dict[str, Any], days: int) -> None:
     """Raises HostError for data of another release and for old ones."""
-    codename = next(
-        (
-            line.partition("=")[2].strip("\"'")
-            for line in (host.text("/etc/os-release") or "").splitlines()
-            if line.startswith("VERSION_CODENAME=")
-        ),
-        "",
-    )
+    codename = _apt.codename(host)
     if document["release"] != codename:
         raise HostError(f"{DATA} is of {document['release']}, the host is {codename or 'unknown'}")
     try:
