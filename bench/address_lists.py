@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How long a block list takes to get into the kernel, and how much memory: `firewall_set` at work.
 
-    python -m bench.address_lists [--entries N] [--json]    as root; has a network of its own
+    python -m bench.address_lists [--entries N] [--out FOLDER]    as root; has a network of its own
 
-Half of the entries are replaced in a second run, as a feed changes. Addresses are single ones and
-networks, nine to one. Memory is that of Python and of nft, at their highest.
+Half of the entries are replaced in a second run, as a feed changes. The third finds all as it is,
+the fourth after somebody flushed a set. Addresses are single ones and networks, nine to one. Memory
+is that of Python and of nft, at their highest.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import platform
 import random
 import resource
 import subprocess
@@ -25,10 +27,13 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 # On an idle machine: what is judged is CPU time, for it is one process after another.
 LIMIT_SECONDS, LIMIT_MEGABYTES = 10.0, 600.0
+LIMIT_SECONDS_UNCHANGED = 1.0
+# Run, and whether it has to change something.
+RUNS = {"first": True, "changed": True, "again": False, "flushed": True}
 
 
 def measure(entries: int) -> dict[str, Any]:
-    """Load a list, change half of it, load it once more; runs inside the namespace."""
+    """All of the runs, one after the other; runs inside the namespace."""
     sys.path.insert(0, str(ROOT / "collections"))
     from ansible_collections.ringfence.hosting.plugins.module_utils import (
         _address_lists,
@@ -41,11 +46,13 @@ def measure(entries: int) -> dict[str, Any]:
     host, found = Host(), {}
     host.output(["/usr/sbin/nft", "-f", "-"], stdin=_nftables.render(_nftables.parse(declared)))
     with tempfile.TemporaryDirectory() as folder:
-        _address_lists._FOLDER = folder
-        for name, seed in (("first", 1), ("changed", 2), ("again", 2)):
+        _address_lists._FOLDER, _address_lists.LOADED = folder, f"{folder}/loaded"
+        for name in RUNS:
             path = Path(folder, f"{name}.txt")
             with path.open("w", encoding="ascii") as lines:
-                lines.writelines(_entries(entries, seed))
+                lines.writelines(_entries(entries, 1 if name == "first" else 2))
+            if name == "flushed":
+                host.output(["/usr/sbin/nft", "flush set inet ringfence block4"])
             given = {"list": "block", "state": "exact", "timeout": 0, "entries": [],
                      "src": str(path)}  # fmt: skip
             began, cpu = time.monotonic(), _cpu()
@@ -82,9 +89,10 @@ def _entries(count: int, seed: int) -> Iterator[str]:
 
 
 def main() -> int:
+    """Measure, print, write the JSON. Returns 1 where the bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--entries", type=int, default=1_000_000)
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.inside:
@@ -93,18 +101,34 @@ def main() -> int:
     command = ["unshare", "--net", sys.executable, "-m", "bench.address_lists", "--inside",
                "--entries", str(options.entries)]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, env=os.environ)
-    found = json.loads(done.stdout)
-    if options.json:
-        print(json.dumps(found, indent=1))
-        return 0
-    for name in ("first", "changed", "again"):
-        row = found[name]
-        print(f"{name:8} {row['entries']:>9,} entries {row['seconds']:6.2f} s "
-              f"({row['cpu_seconds']:.2f} s CPU)")  # fmt: skip
-    slowest = max(found[name]["cpu_seconds"] for name in ("first", "changed", "again"))
-    memory = sum(found["megabytes"].values())
-    print(f"memory   Python {found['megabytes']['python']} MB, nft {found['megabytes']['nft']} MB")
-    return 0 if slowest <= LIMIT_SECONDS and memory <= LIMIT_MEGABYTES else 1
+    result = _result(json.loads(done.stdout))
+    text = json.dumps(result, indent=1) + "\n"
+    print(text, end="")
+    options.out.mkdir(parents=True, exist_ok=True)
+    (options.out / "address_lists.json").write_text(text, encoding="utf-8")
+    return 0 if result["met"] else 1
+
+
+def _result(found: dict[str, Any]) -> dict[str, Any]:
+    slowest = max(found[name]["cpu_seconds"] for name in RUNS)
+    met = {
+        "cpu_seconds": slowest <= LIMIT_SECONDS,
+        "cpu_seconds_unchanged": found["again"]["cpu_seconds"] <= LIMIT_SECONDS_UNCHANGED,
+        "megabytes": sum(found["megabytes"].values()) <= LIMIT_MEGABYTES,
+        "told": all(found[name]["changed"] == changes for name, changes in RUNS.items()),
+    }
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "machine": f"{os.cpu_count()} cores, Linux {platform.release()}",
+        "load": round(os.getloadavg()[0], 1),
+        **found,
+        "bars": {
+            "cpu_seconds": LIMIT_SECONDS,
+            "cpu_seconds_unchanged": LIMIT_SECONDS_UNCHANGED,
+            "megabytes": LIMIT_MEGABYTES,
+        },
+        "met": all(met.values()),
+    }
 
 
 if __name__ == "__main__":

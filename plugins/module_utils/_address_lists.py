@@ -10,6 +10,8 @@ transaction, so no packet passes between the old list and the new.
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import io
 import ipaddress
 import json
 import os
@@ -19,7 +21,10 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ansible_collections.ringfence.hosting.plugins.module_utils import _nftables
+from ansible_collections.ringfence.hosting.plugins.module_utils import (
+    _nftables,
+    _nftables_generation,
+)
 from ansible_collections.ringfence.hosting.plugins.module_utils._host import (
     Host,
     HostError,
@@ -39,6 +44,8 @@ MAX_SECONDS = 10 * 365 * 86400
 
 _NFT = "/usr/sbin/nft"
 _FOLDER = "/var/lib/ringfence/firewall"
+# Gone with a reboot, as what it is about.
+LOADED = "/run/ringfence/firewall"
 _TIMEOUT = 120
 _READ_BACK = 200_000
 # Bytes of a list that has some hundred thousand entries.
@@ -341,7 +348,7 @@ def _change(
         _require_timeout(name, int(seconds_left))
         asked |= read_entries([str(entry)], "timeouts", int(seconds_left))
     less = read_entries(given.get("without", []), "without")
-    path = f"{_FOLDER}/{name}.nft"
+    path = _kept_file(name)
     kept = None if name == "ban" else host.text(path)
     before, read_back = _before(host, name, kept or "")
     after = {
@@ -353,16 +360,20 @@ def _change(
     stale = new is not None and kept != new and bool(after or kept)
     plus, minus = len(after.keys() - before.keys()), len(before.keys() - after.keys())
     found = {"entries": len(after), "added": plus, "removed": minus}
-    found |= {"changed": before != after or stale}
-    if check or (read_back and not found["changed"]):
+    known = read_back or bool(_still_loaded(host, name))
+    found |= {"changed": before != after or stale or not known}
+    if check or not found["changed"]:
         return found
     if name != "allow" and connection:
         _require_way_in(host, after, connection)
     change = script(name, before, after) if read_back else full_script(name, after)
+    since = _nftables_generation.mark()
     if change:
         host.output([_NFT, "-f", "-"], stdin=change, timeout=_TIMEOUT)
     if stale and new is not None:
         replace_file(host, path, new.encode(), 0o600)
+    if len(after) > _READ_BACK:
+        _note_loaded(host, name, since, len(after))
     return found
 
 
@@ -384,26 +395,80 @@ def _replace_long(
 ) -> dict[str, Any]:
     """Have a child make the file for the next boot, and nft load that very file.
 
-    The child's memory is free again when nft takes its own.
+    The child's memory is free again when nft takes its own. Where the kernel still holds what was
+    loaded from the same file, that file is all that is read.
     """
-    _require_timeout(given["list"], given["timeout"])
-    path = f"{_FOLDER}/{given['list']}.nft"
+    name = given["list"]
+    _require_timeout(name, given["timeout"])
+    known = _still_loaded(host, name)
+    if known and known["asked"] and known["asked"] == _checksum(given["src"]):
+        return {"entries": known["entries"], "added": 0, "removed": 0, "changed": False}
+    path = _kept_file(name)
     staged = f"{host.real(path)}.ringfence-new"
     os.makedirs(os.path.dirname(staged), mode=0o755, exist_ok=True)
-    address = None if given["list"] == "allow" else connection
+    address = None if name == "allow" else connection
     try:
         found = _in_child(lambda: _prepare_long(host, given, path, staged, address))
-        cover = found.pop("cover")
+        cover, asked = found.pop("cover"), found.pop("asked")
         if cover and address:
             _refuse_unless_let_in(host, cover, address)
-        if not check:
-            host.output([_NFT, "-f", staged], timeout=_TIMEOUT)
-            if found["changed"]:
-                os.replace(staged, host.real(path))
+        differs = found["changed"]
+        found["changed"] = differs or not known
+        if check or not found["changed"]:
+            return found
+        since = _nftables_generation.mark()
+        host.output([_NFT, "-f", staged], timeout=_TIMEOUT)
+        if differs:
+            os.replace(staged, host.real(path))
+        _note_loaded(host, name, since, found["entries"], asked)
     finally:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(staged)
     return found
+
+
+def _kept_file(name: str) -> str:
+    """What is loaded at the next boot."""
+    return f"{_FOLDER}/{name}.nft"
+
+
+def _note_loaded(
+    host: Host,
+    name: str,
+    since: _nftables_generation.Mark | None,
+    entries: int,
+    asked: str = "",
+) -> None:
+    """Keep that the kernel holds what the file for the next boot holds, and what that came from.
+
+    Only where nothing else was changed between `since` and now.
+    """
+    now, kept = _nftables_generation.mark(), _checksum(host.real(_kept_file(name)))
+    if since is None or now != since.next() or not kept:
+        return
+    text = json.dumps({"mark": now, "kept": kept, "asked": asked, "entries": entries})
+    replace_file(host, f"{LOADED}/{name}.json", text.encode(), 0o600)
+
+
+def _still_loaded(host: Host, name: str) -> dict[str, Any]:
+    """The note on a list, if the kernel and the file still hold what they held then; else empty."""
+    try:
+        note: dict[str, Any] = json.loads(host.text(f"{LOADED}/{name}.json") or "{}")
+    except ValueError:
+        return {}
+    now = _nftables_generation.mark()
+    if now is None or note.get("mark") != list(now):
+        return {}
+    return note if note.get("kept") == _checksum(host.real(_kept_file(name))) else {}
+
+
+def _checksum(path: str) -> str:
+    """Of a file; nothing where it cannot be read, which is like no other file."""
+    try:
+        with open(path, "rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    except OSError:
+        return ""
 
 
 def _prepare_long(
@@ -411,7 +476,10 @@ def _prepare_long(
 ) -> dict[str, Any]:
     """Write what nft is to load; counts against the file that is there; who is hit of us."""
     name = given["list"]
-    entries = _asked(given, 0)
+    data = _bytes_of(given["src"])
+    asked = hashlib.sha256(data).hexdigest()
+    entries = read_entries(_lines(data), given["src"], 0)
+    del data
     cover = None
     if connection is not None and not connection.is_loopback:
         text = str(connection)
@@ -439,8 +507,8 @@ def _prepare_long(
             plus -= 1
         else:
             minus += 1
-    changed = bool(plus or minus)
-    return {"entries": total, "added": plus, "removed": minus, "changed": changed, "cover": cover}
+    counted = {"entries": total, "added": plus, "removed": minus, "changed": bool(plus or minus)}
+    return {**counted, "cover": cover, "asked": asked}
 
 
 def _in_child(work: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -474,7 +542,8 @@ def _before(host: Host, name: str, kept: str) -> tuple[Entries, bool]:
     """What the list holds, and whether that was read back from the kernel.
 
     The kernel lists a hash set in a time that grows with the square of its size: under a second for
-    100,000 entries, a minute for a million. So a long list is taken from its file and loaded anew.
+    100,000 entries, a minute for a million. So a long list is taken from its file, and is loaded
+    anew unless nothing of nftables was changed since that file was loaded.
     """
     entries = dict.fromkeys(parse_full_script(kept), 0)
     if len(entries) > _READ_BACK:
@@ -486,11 +555,18 @@ def _asked(given: dict[str, Any], timeout: int) -> Entries:
     source = given["src"]
     if source is None:
         return read_entries(given["entries"], "entries", timeout)
+    return read_entries(_lines(_bytes_of(source)), source, timeout)
+
+
+def _bytes_of(source: str) -> bytes:
     try:
-        with Path(source).open(encoding="ascii", errors="replace") as lines:
-            return read_entries(lines, source, timeout)
+        return Path(source).read_bytes()
     except OSError as error:
         raise ListError(f"{source} cannot be read: {error.strerror}") from error
+
+
+def _lines(data: bytes) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(data), encoding="ascii", errors="replace")
 
 
 def _require_timeout(name: str, timeout: int) -> None:

@@ -108,7 +108,7 @@ mv ban.new ban.nft
 
 _CONTENTS = {_UNIT_FILE: _UNIT_TEXT, _DROP_IN: _DROP_IN_TEXT, _KEEP_BANS: _KEEP_BANS_TEXT}
 _PATHS = (FILE, *_CONTENTS)
-_OWN_FOLDERS = (LISTS, os.path.dirname(_DROP_IN))
+_OWN_FOLDERS = (LISTS, _address_lists.LOADED, os.path.dirname(_DROP_IN))
 _DEFAULT_PORT = 22
 _APT_SECONDS = 600
 _INSTALL = ["apt-get", "-qq", "-y", "-o", "DPkg::Lock::Timeout=120"]
@@ -222,7 +222,8 @@ def plan(host: Host, firewall: Firewall) -> Plan:
 def plan_absent(host: Host) -> Plan:
     """What must be done to take away all that the firewall put on the host."""
     live = live_blocks(host)
-    paths = [*_PATHS, *(f"{LISTS}/{name}" for name in host.names(LISTS))]
+    folders = (LISTS, _address_lists.LOADED)
+    paths = [*_PATHS, *(f"{folder}/{name}" for folder in folders for name in host.names(folder))]
     there = {path: host.text(path) for path in paths if host.exists(path)}
     diff = [_diff(path, text or "", "") for path, text in there.items()]
     script = ""

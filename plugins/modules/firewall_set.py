@@ -14,8 +14,8 @@ description:
   - Addresses and networks, IPv4 and IPv6, may be mixed. Overlaps are joined.
   - The lists O(list=allow) and O(list=block) are loaded again at boot. Bans outlast a reboot that is not a crash, with the time they have left.
   - Management addresses are never shut out, whatever a list holds. Neither is the address that this very connection comes from.
-  - A list of more than 200,000 entries is not read back from the kernel, which takes a minute for a million. It is compared with
-    the file for the next boot, and loaded anew each time.
+  - A list of more than 200,000 entries is not read back from the kernel, which takes a minute for a million. It is left as it is where
+    its files are unchanged and the kernel says that nothing of nftables was changed since it was loaded; else it is loaded anew.
 author:
   - The Ringfence developers (@ringfence)
 options:
@@ -68,7 +68,9 @@ attributes:
     description: A list may have a million entries; the numbers of those added and removed are returned instead.
     support: none
   idempotent:
-    description: A second run changes nothing. A ban that has run down in part is left alone.
+    description:
+      - A second run changes nothing. A ban that has run down in part is left alone.
+      - A list of more than 200,000 entries counts as changed when anything of nftables was changed since, for then it is loaded anew.
     support: full
 seealso:
   - module: ringfence.hosting.firewall

@@ -104,3 +104,48 @@ for (server, handler), ports in zip(kinds, sys.argv[1:]):
         serve = server(("::", int(port)), handler).serve_forever
         threading.Thread(target=serve).start()
 """
+
+# Sends a numbered datagram a millisecond from each source, until FILE is there: prints how many of
+# each. STREAM port file source>destination …
+STREAM = """
+import json, os, socket, sys, time
+port, stop = int(sys.argv[1]), sys.argv[2]
+socks = {}
+for pair in sys.argv[3:]:
+    source, destination = pair.split(">")
+    sock = socket.socket(socket.AF_INET6 if ":" in source else socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind((source, 0))
+    sock.connect((destination, port))
+    socks[source] = sock
+sent = 0
+while sent % 100 or not os.path.exists(stop):
+    for sock in socks.values():
+        try:
+            sock.send(sent.to_bytes(8, "big"))
+        except ConnectionRefusedError:
+            raise SystemExit("nobody listens")
+    sent += 1
+    time.sleep(0.001)
+print(json.dumps(dict.fromkeys(socks, sent)))
+"""
+
+# Counts datagrams by source until FILE is there, then writes FILE.counts: SINK port file
+SINK = """
+import collections, json, os, socket, sys
+port, stop = int(sys.argv[1]), sys.argv[2]
+sock = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+SO_RCVBUFFORCE = 33
+sock.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 26)
+sock.bind(("::", port))
+sock.settimeout(0.5)
+counts = collections.Counter()
+while True:
+    try:
+        counts[sock.recvfrom(99)[1][0].removeprefix("::ffff:")] += 1
+    except TimeoutError:
+        if os.path.exists(stop):
+            break
+with open(stop + ".new", "w") as handle:
+    json.dump(counts, handle)
+os.rename(stop + ".new", stop + ".counts")
+"""

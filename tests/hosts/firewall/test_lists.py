@@ -131,3 +131,40 @@ def test_a_hundred_thousand_entries_are_quick(firewall: Target) -> None:
     assert "changed=0" in firewall.load().output
     last = "get element inet ringfence block4_addresses '{ 11.1.134.159 }'"
     assert "11.1.134.159" in firewall.sh(f"nft {last}")
+
+
+_LONG = (
+    "seq 0 299999 | awk '{printf \"11.%d.%d.%d\\n\", $1/65536, $1/256%256, $1%256}' > /root/long; "
+    "echo 10.9.0.0/16 >> /root/long"
+)
+_HELD = "get element inet ringfence block4_addresses '{ 11.1.134.159 }'"
+
+
+_MEANWHILE = (
+    "nft flush set inet ringfence block4_addresses",
+    "nft add element inet ringfence block4_addresses '{ 192.0.2.99 }'",
+    "nft delete table inet ringfence; systemctl restart ringfence-firewall",
+)
+
+
+def test_a_long_list_that_is_as_it_was_is_left_and_any_doubt_loads_it_anew(
+    firewall: Target,
+) -> None:
+    options = {"list": "block", "src": "/root/long", "state": "exact"}
+    firewall.sh(_LONG)
+    assert "changed=1" in firewall.fill(**options).output
+    assert "changed=0" in firewall.fill(**options).output
+    for by_hand in _MEANWHILE:
+        firewall.sh(by_hand)
+        assert "changed=1" in firewall.fill(**options).output, by_hand
+        assert "11.1.134.159" in firewall.sh(f"nft {_HELD}")
+        other = "nft get element inet ringfence block4_addresses '{ 192.0.2.99 }' 2>&1 || true"
+        assert "No such file" in firewall.sh(other)
+    firewall.sh(f"nft {_HELD.replace('get', 'delete')}")
+    check = firewall.play(str(HERE / "fill.yml"), {"fill": options}, "--check")
+    assert "changed=1" in check.output
+    # One entry more, and the file that the list came from is another.
+    assert "changed=1" in firewall.fill(list="block", entries=["192.0.2.98"]).output
+    assert "changed=0" in firewall.fill(list="block", entries=["192.0.2.98"]).output
+    assert "changed=1" in firewall.fill(**options).output
+    assert "changed=0" in firewall.fill(**options).output
