@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.action import ActionBase
 from ansible_collections.ringfence.hosting.plugins.module_utils import _backup_host
 from ansible_collections.ringfence.hosting.plugins.module_utils._backup_host import BackupError
@@ -128,11 +129,18 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         ):
             done = [
                 backup_care.adopt(
-                    client, bucket, name, repository, program, check=self._task.check_mode
+                    client,
+                    bucket,
+                    name,
+                    repository,
+                    program,
+                    remove=boolean(self._task.args.get("remove", False)),
+                    check=self._task.check_mode,
                 )
                 for name in names
             ]
-        return {"changed": any(one["adopted"] for one in done), "archives": done}
+        changed = any(one["adopted"] or one.get("removed") for one in done)
+        return {"changed": changed, "archives": done}
 
     def _copy(self, sites: list[dict[str, Any]]) -> dict[str, Any]:
         site, old = sites[0], self._task.args.get("old") or {}

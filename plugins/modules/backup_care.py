@@ -27,7 +27,7 @@ options:
         another, or does not say.
       - V(escrow) encrypts C(backup.password) to the people of C(backup.escrow) by age; each can open it alone.
       - V(adopt) brings O(archives) of O(bucket) into the repository, reads them back and compares. They stay where
-        they were too.
+        they were too, unless O(remove) is true.
       - V(copy) copies every backup of O(old) into the repository that the register names now, which has a master
         key of its own, and checks it.
       - V(shred) deletes what passwords open the repository by, for a client that has left.
@@ -53,6 +53,10 @@ options:
     description: Names of old archives, for V(adopt), as M(ringfence.hosting.s3_archive_info) finds them.
     type: list
     elements: str
+  remove:
+    description: For V(adopt), whether an archive is deleted from O(bucket) once its copy was read back and compared.
+    type: bool
+    default: false
   held:
     description:
       - For V(drop_passwords), each host with sites of the client -> what M(ansible.builtin.stat) says, with a
@@ -96,7 +100,7 @@ file:
   returned: for escrow
   type: str
 archives:
-  description: Each archive with C(name), C(adopted), and where it is new C(snapshot) and C(bytes).
+  description: Each archive with C(name), C(adopted), where it is new C(snapshot) and C(bytes), and C(removed).
   returned: for adopt
   type: list
   elements: dict
@@ -153,6 +157,7 @@ def main() -> None:
             },
             "bucket": {"type": "str"},
             "archives": {"type": "list", "elements": "str"},
+            "remove": {"type": "bool", "default": False},
             "held": {"type": "dict"},
             "confirm": {"type": "str"},
             "authority": {"type": "str"},

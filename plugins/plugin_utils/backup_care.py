@@ -199,24 +199,85 @@ def shred(client: Any, bucket: str, prefix: str, *, check: bool) -> dict[str, An
 
 
 def adopt(
-    client: Any, bucket: str, name: str, repository: Repository, program: str, *, check: bool
+    client: Any,
+    bucket: str,
+    name: str,
+    repository: Repository,
+    program: str,
+    *,
+    remove: bool = False,
+    check: bool,
 ) -> dict[str, Any]:
     """Bring an old archive of a bucket into the repository, as it is, and read it back.
 
-    `adopted`: whether it was not there yet. The archive itself stays where it was. It is streamed,
-    so it needs no room on the controller. Raises BackupError where what was read back differs.
+    `adopted`: whether it was not there yet. The archive itself stays where it was unless it is to
+    be removed: then its version goes once its copy was read back now, and `removed` says so. Raises
+    BackupError where what was read back differs, or where S3 holds the version.
     """
     seen = client.head_object(Bucket=bucket, Key=name)
-    mark = hashlib.sha256(f"{bucket}/{name}/{seen['ETag']}".encode()).hexdigest()[:32]
-    said = _backup_host.restic(
-        repository, "snapshots", "--json", "--no-lock", f"--tag=archive={mark}", program=program
-    )
-    if json.loads(said or "[]") or check:
-        return {"name": name, "adopted": not json.loads(said or "[]")}
-    body = client.get_object(Bucket=bucket, Key=name, IfMatch=seen["ETag"])["Body"]
+    known = _adopted(repository, program, bucket, name, seen["ETag"])
+    found: dict[str, Any] = {"name": name, "adopted": not known}
+    if check:
+        return found | ({"removed": True} if remove else {})
+    if not known:
+        found |= _adopt(client, bucket, name, seen, repository, program)
+    elif remove:
+        body = client.get_object(Bucket=bucket, Key=name, IfMatch=seen["ETag"])["Body"]
+        digest = hashlib.sha256()
+        for block in body.iter_chunks(_BLOCK):
+            digest.update(block)
+        if _dumped(repository, program, known, _path_of(bucket, name)) != digest.hexdigest():
+            raise BackupError(f"{name}: its copy is not what the archive is: keep the archive")
+    if remove:
+        _remove(client, bucket, name, seen)
+        found["removed"] = True
+    return found
+
+
+def _adopted(repository: Repository, program: str, bucket: str, name: str, etag: str) -> str:
+    """The backup that an archive is in already, or nothing."""
+    tag = f"--tag={_tag(bucket, name, etag)}"
+    said = _backup_host.restic(repository, "snapshots", "--json", "--no-lock", tag, program=program)
+    rows = json.loads(said or "[]")
+    return str(rows[-1]["id"]) if rows else ""
+
+
+def _tag(bucket: str, name: str, etag: str) -> str:
+    return f"archive={hashlib.sha256(f'{bucket}/{name}/{etag}'.encode()).hexdigest()[:32]}"
+
+
+def _path_of(bucket: str, name: str) -> str:
     # A folder in the name would have to be there on this machine.
-    path = f"/{quote(f'{bucket}/{name}', safe='')}"
-    command = [program, "backup", "--json", "--quiet", "--host=archive", f"--tag=archive={mark}"]
+    return f"/{quote(f'{bucket}/{name}', safe='')}"
+
+
+def _remove(client: Any, bucket: str, name: str, seen: Mapping[str, Any]) -> None:
+    """Delete the very version that was read, so that nobody reads it any more."""
+    version = {"VersionId": seen["VersionId"]} if seen.get("VersionId") else {}
+    if client.head_object(Bucket=bucket, Key=name)["ETag"] != seen["ETag"]:
+        raise BackupError(f"{name}: was written to meanwhile: nothing was removed")
+    try:
+        client.delete_object(Bucket=bucket, Key=name, **version)
+    except client.exceptions.ClientError as error:
+        code = error.response["Error"]["Code"]
+        if code not in ("AccessDenied", "InvalidRequest"):
+            raise
+        why = "its lock, or a right that the keeper lacks"
+        raise BackupError(f"{name}: was adopted, and S3 does not delete it ({why})") from None
+
+
+def _adopt(
+    client: Any,
+    bucket: str,
+    name: str,
+    seen: Mapping[str, Any],
+    repository: Repository,
+    program: str,
+) -> dict[str, Any]:
+    """Stream it in, so that it needs no room on the controller, and read it back."""
+    body = client.get_object(Bucket=bucket, Key=name, IfMatch=seen["ETag"])["Body"]
+    path, tag = _path_of(bucket, name), _tag(bucket, name, seen["ETag"])
+    command = [program, "backup", "--json", "--quiet", "--host=archive", f"--tag={tag}"]
     command += ["--stdin", f"--stdin-filename={path}"]
     code, told, digest = _fed(command, repository, body.iter_chunks(_BLOCK))
     if code:
@@ -224,8 +285,7 @@ def adopt(
     snapshot = json.loads(told.strip().splitlines()[-1])["snapshot_id"]
     if _dumped(repository, program, snapshot, path) != digest:
         raise BackupError(f"{name}: what was read back is not what was put in: keep the archive")
-    size = seen["ContentLength"]
-    return {"name": name, "adopted": True, "snapshot": snapshot, "bytes": size}
+    return {"snapshot": snapshot, "bytes": seen["ContentLength"]}
 
 
 def _fed(

@@ -96,6 +96,7 @@ def test_a_drill_proves_every_site_and_the_audit_is_clean(agency: Agency) -> Non
     assert (code, "3 of 3 sites as agreed" in said) == (0, True), said
     code, said = agency.ringfence("drill", "--on", "web2")
     assert (code, "3 of 3 sites as agreed" in said) == (0, True), said
+    assert "acme: 2 sites back in" in said
 
 
 def test_a_restore_is_the_same_and_an_older_one_is_older(agency: Agency) -> None:

@@ -77,3 +77,33 @@ def test_what_could_not_be_asked_outweighs_what_was_found(
 def test_pruning_is_by_client_and_not_by_host(target: Target) -> None:
     with pytest.raises(BadInputError, match="pruning is by client"):
         _backups.prune(target, False, False, False)
+
+
+def _drill(site: str, seconds: float, point: float, *wrong: str) -> dict[str, Any]:
+    return {
+        "site": site,
+        "recovery_time": seconds,
+        "recovery_point": point,
+        "wrong": list(wrong),
+    }
+
+
+def test_recovery_is_told_of_whole_clients_whose_sites_are_all_proven() -> None:
+    names = ("acme/shop", "acme/blog", "zoo/a", "zoo/b", "ada/a", "ada/b", "_server/web1")
+    rows: list[dict[str, Any]] = [{"name": f"backup:{name}", "state": "ok"} for name in names]
+    rows[3]["state"] = "error"  # could not be restored at all: there is no drill of it
+    drills = [
+        _drill("acme/shop", 4.25, 7200.0),
+        _drill("acme/blog", 1.5, 3600.0),
+        _drill("zoo/a", 1.0, 1.0),
+        _drill("ada/a", 1.0, 1.0),
+        _drill("ada/b", 1.0, 1.0, "missing: /x"),
+        _drill("_server/web1", 2.0, 60.0),
+    ]
+    assert _backups.recovery(rows, drills) == {
+        "_server/web1": {"sites": 1, "recovery_time": 2.0, "recovery_point": 60.0},
+        "acme": {"sites": 2, "recovery_time": 5.75, "recovery_point": 7200.0},
+    }
+    assert _backups._recovery_told("acme", _backups.recovery(rows, drills)["acme"]) == (
+        "acme: 2 sites back in 5.8 s, one after the other, with the changes of the last 2.0 h lost"
+    )
