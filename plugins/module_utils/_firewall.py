@@ -300,11 +300,21 @@ def _shuts_out(firewall: Firewall, connection: Connection) -> str:
 def _sshd_ports(host: Host) -> list[int]:
     if not host.exists("/usr/sbin/sshd"):
         return []
+    with suppress(HostError):
+        # systemd listens in sshd's place then, wherever sshd's own file says
+        shown = host.output(["systemctl", "show", "ssh.socket", "-p", "ActiveState,Listen"])
+        if "ActiveState=active" in shown:
+            return _ports(r"^Listen=.*:(\d+) \(Stream\)$", shown)
     try:
         shown = host.output(["/usr/sbin/sshd", "-T"])
     except HostError:
         return [_DEFAULT_PORT]  # it may run all the same, with what it read at its start
-    return [int(port) for port in re.findall(r"^port (\d+)$", shown, re.MULTILINE)]
+    # An address can have a port of its own, and port is then for the others.
+    return _ports(r"^listenaddress .*:(\d+)$", shown) or _ports(r"^port (\d+)$", shown)
+
+
+def _ports(pattern: str, shown: str) -> list[int]:
+    return sorted({int(port) for port in re.findall(pattern, shown, re.MULTILINE)})
 
 
 # --- doing

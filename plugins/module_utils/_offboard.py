@@ -12,6 +12,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from typing import Any
 
 from ansible_collections.ringfence.hosting.plugins.module_utils import (
@@ -245,11 +246,15 @@ def _plan_server(host: Host, made: Plan, subject: Subject, rows: list[Row], user
 def _require_root_left(subject: Subject, rows: list[Row]) -> None:
     """Somebody must still come in over SSH and become root, if the person can now."""
 
+    today = date.today().isoformat()
+
     def ways(mine: bool) -> Iterator[Row]:
         for row in rows:
             if row.get("privileged") and row.get("credential_type") in (_KEY, "password"):
                 own = row.get("key_fingerprint") in subject.fingerprints
                 own = own or subject.own("server", row["username"])
+                if row.get("stop") and str(row["stop"]) < today:
+                    continue  # an account or key that has run out lets nobody in
                 if own is mine and row.get("details", {}).get("remote") is not False:
                     yield row
 

@@ -33,7 +33,19 @@ def observe(host: Host, control: Control) -> Observation:
     if "port" not in in_force:
         raise HostError("sshd -T does not say what is in force")
     lists = {name: in_force.get(name, "").split() for name in _LISTS}
-    state = {**lists, "refusal": _refusal(host, control.value) if control.value else ""}
+    lines = host.once("sshd lines", lambda: sshd_option.lines_of(host))
+    wider = [
+        f"{line.place} lets {name} sign in for Match {line.match}"
+        for line in lines
+        if line.match and line.key == "allowgroups"
+        for name in line.value.split()
+        if name not in control.value
+    ]
+    state = {
+        **lists,
+        "wider": wider,
+        "refusal": _refusal(host, control.value) if control.value else "",
+    }
     shown = "; ".join(f"{name} {' '.join(found)}" for name, found in lists.items() if found)
     return Observation(state, shown or "every account")
 
@@ -49,6 +61,8 @@ def judge(control: Control, observation: Observation) -> Verdict:
     extra = [name for name in groups if name not in control.value]
     if extra:
         return Verdict(FAIL, f"sshd lets {', '.join(extra)} sign in as well")
+    if observation.state["wider"]:
+        return Verdict(FAIL, observation.state["wider"][0])
     return Verdict(PASS)
 
 
@@ -59,6 +73,8 @@ def plan(control: Control, observation: Observation, stage: Stage) -> None:
     # sshd adds up all lines of this option: one of another file is not undone by ours.
     if any(name not in control.value for name in state["allowgroups"]):
         raise HostError("that line is not ours: take it out by hand")
+    if state["allowgroups"]:
+        raise HostError("that block is not ours to rewrite: mend it by hand")
     line = f"AllowGroups {' '.join(control.value)}"
     edit = set_line("AllowGroups", line, sshd_option.HEADER)
     stage.edit(sshd_option.DROP_IN, edit, mode=0o600, validator="sshd")

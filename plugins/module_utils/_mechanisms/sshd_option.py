@@ -21,12 +21,18 @@ from ansible_collections.ringfence.hosting.plugins.module_utils._control import 
     set_line,
 )
 from ansible_collections.ringfence.hosting.plugins.module_utils._host import Host, HostError
+from ansible_collections.ringfence.hosting.plugins.module_utils._settings_file import (
+    ASSIGNMENTS,
+    last,
+    settings,
+)
 
 # default: what holds where `sshd -T` does not print the option though this sshd knows it.
 PARAMS = {"option": "str", "default": "str?"}
 VALUE = ("str", "int", "list")
 
 _CONFIG = "/etc/ssh/sshd_config"
+_ARGUMENTS = "/etc/default/ssh"
 # sshd takes the first value it meets, so ours must sort before other drop-ins.
 DROP_IN = "/etc/ssh/sshd_config.d/00-ringfence.conf"
 HEADER = "# Written by Ringfence; changes made here are lost.\n"
@@ -57,7 +63,7 @@ class _Line(NamedTuple):
 def observe(host: Host, control: Control) -> Observation:
     option = control.params["option"].lower()
     in_force = host.once("sshd -T", lambda: in_force_of(host))
-    lines = host.once("sshd lines", lambda: _lines(host, _CONFIG, "", 0)[0])
+    lines = host.once("sshd lines", lambda: lines_of(host))
     plain = [line for line in lines if not line.match]
     set_at = [line for line in plain if line.key == option]
     seen = in_force.get(option) or _unprinted(control, set_at)
@@ -66,6 +72,7 @@ def observe(host: Host, control: Control) -> Observation:
         "in_force": seen,
         "matched": [line for line in lines if line.match and line.key == option],
         "set_at": set_at,
+        "started_with": any(option in word.lower() for word in _arguments(host)),
         "included": include is not None,
         "set_before": include is not None and any(_before(plain, at, include) for at in set_at),
     }
@@ -90,6 +97,8 @@ def plan(control: Control, observation: Observation, stage: Stage) -> None:
         raise HostError(
             "a Match block weakens it; that block is not ours to rewrite: mend it by hand"
         )
+    if state["started_with"]:
+        raise HostError(f"{_ARGUMENTS} starts sshd with it: take it out there by hand")
     # Asked only here: an audit has no need of it, and each question is a process.
     known = _known(stage.host, option.lower()) if isinstance(control.value, list) else []
     line = f"{option} {_written(control, known)}"
@@ -131,10 +140,26 @@ def _before(lines: list[_Line], line: _Line, include: _Line) -> bool:
 def in_force_of(host: Host) -> dict[str, str]:
     """Option in small letters -> value, as `sshd -T` prints it; repeated ones joined by blanks."""
     values: dict[str, list[str]] = {}
-    for line in host.output(["/usr/sbin/sshd", "-T"]).splitlines():
+    for line in host.output(["/usr/sbin/sshd", "-T", *_arguments(host)]).splitlines():
         key, _space, value = line.partition(" ")
         values.setdefault(key.lower(), []).append(_SAME.get(value, value))
     return {key: " ".join(found) for key, found in values.items()}
+
+
+def _arguments(host: Host) -> list[str]:
+    """What Debian's unit starts sshd with besides, which outweighs sshd_config."""
+    found = last(settings(host.text(_ARGUMENTS) or "", ASSIGNMENTS), "SSHD_OPTS")
+    if found is None:
+        return []
+    try:
+        return " ".join(shlex.split(found.value, comments=True)).split()
+    except ValueError as error:
+        raise HostError(f"{_ARGUMENTS}:{found.number} cannot be understood: {error}") from error
+
+
+def lines_of(host: Host) -> list[_Line]:
+    """The settings of sshd_config and its includes, in order. Raises HostError."""
+    return _lines(host, _CONFIG, "", 0)[0]
 
 
 def _known(host: Host, option: str) -> list[str]:

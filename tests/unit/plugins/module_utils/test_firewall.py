@@ -113,6 +113,29 @@ def test_without_a_connection_management_must_reach_sshd(
     assert bool(told) == bool(found)
 
 
+@pytest.mark.parametrize(
+    ("sshd", "socket", "ports"),
+    [
+        ("port 22\nlistenaddress 192.0.2.1:2222\nlistenaddress [2001:db8::1]:2222\n", "", [2222]),
+        ("port 22\nlistenaddress [::]:22\nlistenaddress 0.0.0.0:22\n", "", [22]),
+        ("port 22\n", "Listen=[::]:2222 (Stream)\nActiveState=active\n", [2222]),
+        ("port 22\n", "Listen=[::]:2222 (Stream)\nActiveState=inactive\n", [22]),
+        (
+            "port 22\n",
+            "Listen=0.0.0.0:22 (Stream)\nListen=[::]:2222 (Stream)\nActiveState=active\n",
+            [22, 2222],
+        ),
+    ],
+)
+def test_ports_by_addresses_and_by_a_socket_of_systemd(
+    tmp_path: Path, sshd: str, socket: str, ports: list[int]
+) -> None:
+    (tmp_path / "usr/sbin").mkdir(parents=True)
+    (tmp_path / "usr/sbin/sshd").touch()
+    host = Told(tmp_path, sshd=sshd, **({"systemctl": socket} if socket else {}))
+    assert _firewall._sshd_ports(host) == ports
+
+
 def test_a_host_without_sshd_shuts_nobody_out(tmp_path: Path) -> None:
     assert _firewall.lock_out(Told(tmp_path), firewall(["management"], [443]), None) == ""
 

@@ -87,6 +87,8 @@ LAST: list[tuple[list[dict[str, Any]], bool]] = [
     ([_row("ada", MINE), _row("root", OTHERS)], False),
     ([_row("ada", MINE), _row("root", OTHERS, remote=False)], True),
     ([_row("ada", MINE), _row("ben", OTHERS, privileged=False)], True),
+    ([_row("ada", MINE), _row("root", OTHERS) | {"stop": "2020-01-31"}], True),
+    ([_row("ada", MINE), _row("root", OTHERS) | {"stop": "2999-01-31"}], False),
     ([_row("ada", MINE, privileged=False)], False),
     ([], False),
 ]
