@@ -29,8 +29,14 @@ from ansible_collections.ringfence.hosting.plugins.module_utils._host import (
 )
 
 # paths: shell patterns. groups: those allowed, the first is the one set. missing: what no match is,
-# fail or not_applicable (the default).
-PARAMS = {"paths": "list", "owner": "str?", "groups": "list?", "missing": "str?"}
+# fail or not_applicable (the default). doors: patterns of what others come in by through a path.
+PARAMS = {
+    "paths": "list",
+    "owner": "str?",
+    "groups": "list?",
+    "missing": "str?",
+    "doors": "list?",
+}
 VALUE = ("mode",)
 
 
@@ -42,12 +48,12 @@ class _Names(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """A path, what it is, what is wrong with it ("" for nothing), and whether a link is why."""
+    """A path, what it is, what is wrong with it ("" for nothing), and whether a person mends it."""
 
     path: str
     attributes: Attributes
     wrong: str
-    linked: bool
+    left: bool
 
 
 def observe(host: Host, control: Control) -> Observation:
@@ -77,7 +83,7 @@ def judge(control: Control, observation: Observation) -> Verdict:
 
 def plan(control: Control, observation: Observation, stage: Stage) -> None:
     names = observation.state["names"]
-    able = [item for item in observation.state["bad"] if not item.linked]
+    able = [item for item in observation.state["bad"] if not item.left]
     for item in able:
         _stage_mend(control, stage, item, names)
     if able and any(glob.has_magic(pattern) for pattern in control.params["paths"]):
@@ -102,7 +108,7 @@ def _mend_newcomers(host: Host, control: Control, known: set[str]) -> None:
             if attributes is None:
                 continue
             found = _examined(host, control, path, attributes, names)
-            if found.wrong and not found.linked:
+            if found.wrong and not found.left:
                 _set(host, path, *_wanted(control, attributes, names))
 
 
@@ -146,7 +152,16 @@ def _examined(
     if linked:
         wrong = f"{linked}, which is not followed: look at it by hand"
         return _Found(path, attributes, wrong, True)
-    return _Found(path, attributes, _wrong(control, attributes, names), False)
+    wrong = _wrong(control, attributes, names)
+    door = next(iter(_doors(host, control, path)), "") if wrong else ""
+    if door:
+        return _Found(path, attributes, f"{wrong}; others come in by {door}: move that first", True)
+    return _Found(path, attributes, wrong, False)
+
+
+def _doors(host: Host, control: Control, path: str) -> list[str]:
+    found = [name for pattern in control.params.get("doors", []) for name in host.glob(pattern)]
+    return [name for name in found if name.startswith(f"{path}/")]
 
 
 def _wrong(control: Control, attributes: Attributes, names: _Names) -> str:
