@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ from ringfence.access_review.draft import Draft
 from tests.browser.conftest import Browser
 from tests.unit.ringfence.access.fleet import key
 from tests.unit.ringfence.access.test_report import hostile_rows
-from tests.unit.ringfence.access_review.desk import a_draft, named
+from tests.unit.ringfence.access_review.desk import named, serving
 
 pytestmark = pytest.mark.browser
 
@@ -26,15 +25,7 @@ pytestmark = pytest.mark.browser
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[web.Server]:
     many = [key(f"u{number}", f"SHA256:{number}", uid=str(number)) for number in range(60)]
-    found = web.Server(a_draft(tmp_path, [*hostile_rows(), *many]), "ben")
-    thread = threading.Thread(target=found.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield found
-    finally:
-        found.shutdown()
-        thread.join()
-        found.server_close()
+    yield from serving(tmp_path, [*hostile_rows(), *many])
 
 
 def visit(browser: Browser, server: web.Server, path: str = "") -> None:

@@ -18,7 +18,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from tests.fleet import access, inventory
 from tests.fleet.bootstrap import RELEASES, Bootstrap, bootstrap, package_list, recipe
@@ -89,12 +88,7 @@ class Machine:
     def __enter__(self) -> Machine:
         return self.start()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.stop()
 
     # -- life -------------------------------------------------------------------------

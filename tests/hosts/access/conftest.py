@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from tests.fleet import Fleet
-from tests.hosts.cli.calling import PROGRAM
+from tests.hosts.cli.calling import answered
 from tests.hosts.sites.servers import Servers
 from tests.s3 import embedded
 
@@ -176,14 +176,7 @@ class Found:
         }
 
     def call(self, *arguments: str) -> dict[str, Any]:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("ANSIBLE_", "RINGFENCE_"))}
-        done = subprocess.run(
-            [PROGRAM, "access", "-i", "inv", "--json", *arguments],
-            cwd=self.folder, env=kept, capture_output=True, text=True, timeout=900, check=False,
-        )  # fmt: skip
-        assert done.stdout, done.stderr
-        answer: dict[str, Any] = json.loads(done.stdout)
-        return answer
+        return answered(self.folder, "access", *arguments)[1]
 
 
 _STATE = (
@@ -327,14 +320,7 @@ def wholes(found: Found, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 
 
 def _collect(folder: Path) -> dict[str, Any]:
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("ANSIBLE_", "RINGFENCE_"))}
     secret = {
         "AWS_ACCESS_KEY_ID": embedded.ACCESS_KEY, "AWS_SECRET_ACCESS_KEY": embedded.SECRET_KEY,
     }  # fmt: skip
-    done = subprocess.run(
-        [PROGRAM, "access", "-i", "inv", "--json"], cwd=folder, env={**kept, **secret},
-        capture_output=True, text=True, timeout=900, check=False,
-    )  # fmt: skip
-    assert done.stdout, done.stderr
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
+    return answered(folder, "access", **secret)[1]

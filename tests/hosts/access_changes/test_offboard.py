@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ import pytest
 import yaml
 
 from tests.hosts.access_changes import CLIENT
-from tests.hosts.cli.calling import PROGRAM
+from tests.hosts.cli.calling import answered
 from tests.hosts.sites.servers import Servers
 from tests.s3 import embedded
 from tests.third_parties import names, servers
@@ -36,19 +35,13 @@ class Left:
     folder: Path
     keys: Path
     iam: Any
-    environment: dict[str, str]
+    secret: dict[str, str]
     before: dict[str, bool]
     plan: tuple[int, dict[str, Any]]
     done: tuple[int, dict[str, Any]]
 
     def call(self, *arguments: str) -> tuple[int, dict[str, Any]]:
-        done = subprocess.run(
-            [PROGRAM, "offboard", "-i", "inv", "--json", *arguments], cwd=self.folder,
-            env=self.environment, capture_output=True, text=True, timeout=900, check=False,
-        )  # fmt: skip
-        assert done.stdout, done.stderr
-        answer: dict[str, Any] = json.loads(done.stdout)
-        return done.returncode, answer
+        return answered(self.folder, "offboard", *arguments, **self.secret)
 
     def sh(self, host: str, script: str) -> str:
         return self.fleet.exec(host, "sh", "-c", script)
@@ -154,8 +147,7 @@ def left(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Left]:
         for host in hosts:
             fleet.exec(host, "sh", "-c", exports + SEED.read_text())
         _inventory(folder, fleet, keys, url, rdap, f"{address}:{port}")
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("ANSIBLE_", "RINGFENCE_"))}
-        one = Left(fleet, folder, keys, iam, {**kept, **secret}, {}, (0, {}), (0, {}))
+        one = Left(fleet, folder, keys, iam, secret, {}, (0, {}), (0, {}))
         one.before = {**{f"cho {k}": v for k, v in one.ways("cho").items()}}
         one.plan = one.call("cho")
         one.before |= {f"planned {k}": v for k, v in one.ways("cho").items()}

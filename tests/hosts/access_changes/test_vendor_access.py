@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import time
@@ -18,7 +17,7 @@ import yaml
 
 from tests.fleet import Fleet
 from tests.hosts.access_changes import CLIENT
-from tests.hosts.cli.calling import PROGRAM
+from tests.hosts.cli.calling import PROGRAM, answered, environment
 from tests.hosts.playing import ROOT
 from tests.hosts.second_factor.people import enrol, sign_in
 
@@ -62,14 +61,7 @@ class Place:
         path.write_text(yaml.safe_dump(said, sort_keys=False))
 
     def call(self, *arguments: str) -> tuple[int, dict[str, Any]]:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("ANSIBLE_", "RINGFENCE_"))}
-        done = subprocess.run(
-            [PROGRAM, "vendor-access", "-i", "inv", "--json", *arguments],
-            cwd=self.folder, env=kept, capture_output=True, text=True, timeout=900, check=False,
-        )  # fmt: skip
-        assert done.stdout, done.stderr
-        answer: dict[str, Any] = json.loads(done.stdout)
-        return done.returncode, answer
+        return answered(self.folder, "vendor-access", *arguments)
 
     def ask_for_codes(self) -> None:
         """SSH asks those for a code of whom the register says so."""
@@ -80,12 +72,11 @@ class Place:
 
     def play(self, *options: str, playbook: str = "playbooks/vendor_access.yml") -> str:
         """All that a playbook, called without the command, printed."""
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("ANSIBLE_", "RINGFENCE_"))}
         program = str(PROGRAM.with_name("ansible-playbook"))
         place = ["-i", str(self.folder / "inv"), playbook]
         evidence = {"RINGFENCE_EVIDENCE_DIR": str(self.folder / "evidence"), "ANSIBLE_NOCOLOR": "1"}
         done = subprocess.run(
-            [program, *place, *options], cwd=ROOT, env=kept | evidence,
+            [program, *place, *options], cwd=ROOT, env=environment() | evidence,
             capture_output=True, text=True, timeout=900, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr

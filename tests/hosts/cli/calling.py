@@ -18,6 +18,27 @@ ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = ROOT / ".venv/bin/ringfence"
 
 
+def environment() -> dict[str, str]:
+    """Ours, less what would settle something for Ansible or for the command."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("ANSIBLE_", "RINGFENCE_"))}
+
+
+def answered(
+    folder: Path, command: str, *arguments: str, **more: str
+) -> tuple[int, dict[str, Any]]:
+    """Exit code and JSON of a command that is given the inventory `inv` below a folder.
+
+    `more`: variables of the environment.
+    """
+    done = subprocess.run(
+        [PROGRAM, command, "-i", "inv", "--json", *arguments], cwd=folder,
+        env={**environment(), **more}, capture_output=True, text=True, timeout=900, check=False,
+    )  # fmt: skip
+    assert done.stdout, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return done.returncode, answer
+
+
 @dataclass
 class Said:
     """What a command answered."""
@@ -56,8 +77,7 @@ class Caller:
     @property
     def environment(self) -> dict[str, str]:
         """Without .venv/bin on PATH, and with a temporary folder that can be looked into."""
-        kept = {k: v for k, v in os.environ.items() if not k.startswith(("ANSIBLE_", "RINGFENCE_"))}
-        return {**kept, "TMPDIR": str(self.temporary), "COLUMNS": "300"}
+        return {**environment(), "TMPDIR": str(self.temporary), "COLUMNS": "300"}
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         """Start a command; the caller waits for it."""

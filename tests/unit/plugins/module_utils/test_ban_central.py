@@ -14,8 +14,6 @@ from ansible_collections.ringfence.hosting.plugins.module_utils._ban_agent impor
     agent,
     central,
     kernel,
-    share,
-    store,
 )
 from ansible_collections.ringfence.hosting.plugins.module_utils._ban_agent.central import (
     CentralError,
@@ -24,16 +22,7 @@ from ansible_collections.ringfence.hosting.plugins.module_utils._ban_agent.centr
 from ansible_collections.ringfence.hosting.plugins.module_utils._ban_agent.store import Ban, Store
 from ansible_collections.ringfence.hosting.plugins.module_utils._host import Host
 
-NOW = 1_800_000_000
-LIMITS = share.Limits(an_hour=3, seconds=600)
-
-
-def ban(subject: str = "192.0.2.1", **more: Any) -> Ban:
-    given: dict[str, Any] = {
-        "id": 0, "kind": store.ADDRESS, "subject": subject, "site": "acme/shop", "jail": "j",
-        "reason": "bad sign-ins", "source": "web1", "failures": 4, "since": NOW, "until": NOW + 60,
-    }  # fmt: skip
-    return Ban(**{**given, **more})
+from tests.unit.plugins.module_utils.ban_cases import LIMITS, NOW, ban
 
 
 def row(**more: Any) -> dict[str, Any]:

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import copy
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ringfence.access import documents, judges, judges_facts, review
-from ringfence.access_review import follow_up, model
+from ringfence.access_review import follow_up, model, web
 from ringfence.access_review.draft import Draft
 from ringfence.access_review.model import Decision, Review
 from ringfence.evidence import Store
@@ -86,3 +88,16 @@ def signed(store: Store, rows: list[dict[str, Any]], **decided: str) -> follow_u
 
 def a_draft(folder: Path, rows: list[dict[str, Any]]) -> Draft:
     return Draft(folder, a_review(rows))
+
+
+def serving(folder: Path, rows: list[dict[str, Any]]) -> Iterator[web.Server]:
+    """The pages of a review of these rows, as ben decides it, while they are asked for."""
+    found = web.Server(a_draft(folder, rows), "ben")
+    thread = threading.Thread(target=found.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield found
+    finally:
+        found.shutdown()
+        thread.join()
+        found.server_close()

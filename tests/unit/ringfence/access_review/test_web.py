@@ -6,7 +6,6 @@ from __future__ import annotations
 import http.client
 import re
 import socket
-import threading
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,7 +19,7 @@ from ringfence.access_review.model import Decision
 from tests.unit.ringfence.access.fleet import clean_rows, key
 from tests.unit.ringfence.access.test_report import HOSTILE, hostile_rows
 
-from .desk import AT, a_draft, named
+from .desk import AT, named, serving
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -97,18 +96,6 @@ def fields(text: str, action: str = "/decide") -> dict[str, str]:
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[web.Server]:
     yield from serving(tmp_path, [*hostile_rows(), key("ben", "SHA256:strange", uid="s")])
-
-
-def serving(folder: Path, rows: list[dict[str, Any]]) -> Iterator[web.Server]:
-    found = web.Server(a_draft(folder, rows), "ben")
-    thread = threading.Thread(target=found.serve_forever, args=(0.05,))
-    thread.start()
-    try:
-        yield found
-    finally:
-        found.shutdown()
-        thread.join()
-        found.server_close()
 
 
 @pytest.fixture
