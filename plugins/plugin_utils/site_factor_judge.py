@@ -61,6 +61,10 @@ def _gate_closed(seen: Mapping[str, Any]) -> Finding:
     ]
     if wrong:
         return _failed(expected, wrong)
+    if not any(status in (302, 403) for _path, status, _target in seen["answers"]):
+        # Nothing lies there, so nothing was seen to be shut: the register may have the wrong paths.
+        said = f"no request met the gate: {seen['answers'][0][0]} answers {seen['answers'][0][1]}"
+        return {"status": ERROR, "expected": expected, "message": said}
     return {"status": PASS, "expected": expected, "observed": f"{len(seen['answers'])} requests"}
 
 

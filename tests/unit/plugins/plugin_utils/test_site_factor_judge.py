@@ -75,6 +75,14 @@ def test_each_control_is_judged_and_what_is_not_asked_for_does_not_apply() -> No
             "gate_closed", "fail", "/wp-admin/ answers 302",
         ),
         ("gate", {**GATE, "answers": [["/a/", 500, ""]]}, "gate_closed", "fail", "answers 500"),
+        (
+            "gate", {**GATE, "answers": [["/wp-admin/", 404, ""], ["//wp-admin", 400, ""]]},
+            "gate_closed", "error", "no request met the gate: /wp-admin/ answers 404",
+        ),
+        (
+            "gate", {**GATE, "answers": [["/a/", 404, ""], ["//a", 403, ""]]},
+            "gate_closed", "pass", "",
+        ),
         ("gate", {**GATE, "strangers": ["cho"]}, "gate_people", "fail", "cho has a sign-in"),
         ("gate", {**GATE, "admitted": ["ada", "cho"]}, "gate_people", "fail", "cho may pass"),
         ("gate", {**GATE, "admitted": []}, "gate_people", "fail", "ada is named and may not pass"),
