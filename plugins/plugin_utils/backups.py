@@ -239,7 +239,7 @@ def judge(
         _succeeded(state, troubles.get("host")),
         _consistent(state, troubles.get("host")),
         _pruned(site, values["backups_pruned"], made, now, troubles.get("repository")),
-        drilled(values["backups_drilled"], drill, now),
+        drilled(values["backups_drilled"], drill, now, "" if missing(site) else repository(site)),
     ]
 
 
@@ -353,8 +353,13 @@ def unkept(made: Sequence[datetime], keep: Mapping[str, int]) -> list[datetime]:
     return gone[::-1]
 
 
-def drilled(every: str, drill: Mapping[str, Any] | None, now: float) -> dict[str, Any]:
-    """The finding of the last drill: `every` is how old it may be."""
+def drilled(
+    every: str, drill: Mapping[str, Any] | None, now: float, repository: str = ""
+) -> dict[str, Any]:
+    """The finding of the last drill: `every` is how old it may be.
+
+    `repository`: where the site's backups are now; a restore from elsewhere proves nothing of them.
+    """
     name = "backups_drilled"
     if drill is None:
         return _finding(name, c.FAIL, expected=every, message="a restore was never tried")
@@ -362,6 +367,10 @@ def drilled(every: str, drill: Mapping[str, Any] | None, now: float) -> dict[str
         said = f"the last tried restore failed, on {drill['on']} at {told(drill['at'])}: "
         return _finding(name, c.FAIL, expected=every, message=said + "; ".join(drill["wrong"]))
     observed = drill_told(drill)
+    origin = drill.get("repository") or repository
+    if repository and origin != repository:
+        said = f"the last tried restore was of another repository, {origin}"
+        return _finding(name, c.FAIL, expected=every, observed=observed, message=said)
     if drill["at"] - now > _CLOCKS_DIFFER:
         said = f"the last tried restore is from the future, a clock is off: {told(drill['at'])}"
         return _finding(name, c.FAIL, expected=every, observed=observed, message=said)
@@ -391,9 +400,12 @@ def drill_result(
     wrong += [f"table {line}" for line in (database or {}).get("wrong", [])]
     if not files["matched"]:
         wrong.append("no file at all was compared")
+    if database is None and _site(site)["database"] is not None:
+        wrong.append("no database came back, and the register names one")
     at = time.time()
     return {
         "site": name_of(site),
+        "repository": "" if missing(site) else repository(site),
         "on": on,
         "at": at,
         "snapshot": snapshot["id"],

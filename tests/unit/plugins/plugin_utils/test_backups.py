@@ -97,6 +97,12 @@ def test_all_is_well() -> None:
         ({"drill": {**_DRILL, "at": _NOW - 5 * 7 * 86400}}, "backups_drilled", "fail", "too old"),
         ({"drill": {**_DRILL, "at": _NOW + 3600}}, "backups_drilled", "fail", "future"),
         (
+            {"drill": {**_DRILL, "repository": "s3:https://old.example/bucket/acme"}},
+            "backups_drilled",
+            "fail",
+            "of another repository, s3:https://old.example/bucket/acme",
+        ),
+        (
             {"drill": {**backups.drill_failed(_SITE, "cannot be restored: x", "web1"), "at": _NOW}},
             "backups_drilled",
             "fail",
@@ -158,6 +164,18 @@ def test_a_restore_that_compared_nothing_is_no_proof() -> None:
     }
     found = backups.drill_result(_SITE, proof, {"id": "a", "time": 0.0}, 1.0, "web1")
     assert found["wrong"] == ["no file at all was compared"]
+
+
+def test_a_restore_without_the_database_of_the_register_is_no_proof() -> None:
+    files = {"matched": 3, "missing": [], "different": [], "moved_on": []}
+    snapshot, proof = {"id": "a", "time": 0.0}, {"files": files, "database": None}
+    with_one = {**_SITE, "database": {"name": "shop"}}
+    without = {**with_one, "backup": {**_BACKUP, "database": False}}
+    wrong = [
+        backups.drill_result(site, proof, snapshot, 1.0, "web1")["wrong"]
+        for site in (with_one, without, _SITE)
+    ]
+    assert wrong == [["no database came back, and the register names one"], [], []]
 
 
 def test_a_client_has_one_job_and_one_repository() -> None:
