@@ -9,16 +9,21 @@ every account at once, where `sudo -l -U` would have to be asked once for each.
 from __future__ import annotations
 
 import ipaddress
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from ansible_collections.ringfence.hosting.plugins.module_utils._host import Host, HostError
+from ansible_collections.ringfence.hosting.plugins.module_utils import _cvtsudoers
+from ansible_collections.ringfence.hosting.plugins.module_utils._cvtsudoers import (
+    ask,
+    items,
+    kind_of,
+    spelt,
+)
+from ansible_collections.ringfence.hosting.plugins.module_utils._host import Host
 
-_CONFIG = "/etc/sudoers"
 ALL = "ALL"
 _ROOTS = frozenset({ALL, "root", "#0"})
 # Programs that, as root and with arguments of one's own choice, give a root shell or root's files.
@@ -113,10 +118,10 @@ class Rules:
         return self._user_matches(bound, who) is not None
 
     def _of_spec(self, spec: Mapping[str, Any], who: Principal) -> Iterator[Grant]:
-        rule = self._user_matches(_items(spec, "User_List"), who)
-        if rule is None or not self._host_matches(_items(spec, "Host_List")):
+        rule = self._user_matches(items(spec, "User_List"), who)
+        if rule is None or not self._host_matches(items(spec, "Host_List")):
             return
-        for part in _items(spec, "Cmnd_Specs"):
+        for part in items(spec, "Cmnd_Specs"):
             yield _grant(rule, part)
 
     def _user_matches(self, items: list[dict[str, Any]], who: Principal) -> str | None:
@@ -128,7 +133,7 @@ class Rules:
         return rule
 
     def _is_user(self, item: Mapping[str, Any], who: Principal) -> bool:
-        kind, value = _kind(item)
+        kind, value = kind_of(item)
         if kind == "username":
             return value in (ALL, who.name)
         if kind == "userid":
@@ -149,7 +154,7 @@ class Rules:
         return found
 
     def _is_host(self, item: Mapping[str, Any]) -> bool:
-        kind, value = _kind(item)
+        kind, value = kind_of(item)
         if kind == "hostname":
             names = {self.hostname, self.hostname.partition(".")[0]}
             return value == ALL or any(fnmatchcase(name, str(value)) for name in names)
@@ -166,64 +171,28 @@ class Rules:
 
 def read(host: Host, hostname: str, addresses: Iterable[str] = ()) -> Rules:
     """The host's rules. Raises HostError; a host without sudo has none, told as HostError too."""
-    text = host.output(["cvtsudoers", "-e", "-f", "json", _CONFIG])
-    return parse(text, hostname, addresses)
+    return parse(ask(host), hostname, addresses)
 
 
 def parse(text: str, hostname: str, addresses: Iterable[str] = ()) -> Rules:
     """What `cvtsudoers -e -f json` said. Raises HostError."""
-    try:
-        said = json.loads(text) if text.strip() else {}
-    except ValueError as error:
-        raise HostError(f"cvtsudoers: {error}") from error
-    if not isinstance(said, dict):
-        raise HostError("cvtsudoers: the answer is not as expected")
+    said = _cvtsudoers.parse(text)
     known = tuple(ipaddress.ip_address(address.partition("%")[0]) for address in addresses)
-    return Rules(_items(said, "User_Specs"), _items(said, "Defaults"), hostname, known)
+    return Rules(items(said, "User_Specs"), items(said, "Defaults"), hostname, known)
 
 
 def _grant(rule: str, part: Mapping[str, Any]) -> Grant:
-    users = tuple(spelt(item) for item in _items(part, "runasusers"))
-    groups = tuple(spelt(item).replace("%", "", 1) for item in _items(part, "runasgroups"))
+    users = tuple(spelt(item) for item in items(part, "runasusers"))
+    groups = tuple(spelt(item).replace("%", "", 1) for item in items(part, "runasgroups"))
     nopasswd = None
-    for option in _items(part, "Options"):
+    for option in items(part, "Options"):
         if "authenticate" in option:
             nopasswd = option["authenticate"] is False
-    commands = tuple(spelt(item) for item in _items(part, "Commands"))
+    commands = tuple(spelt(item) for item in items(part, "Commands"))
     # A rule without a runas part is for root; one with a group alone keeps the user.
     if not users and not groups:
         users = ("root",)
     return Grant(rule, users, groups, commands, nopasswd)
-
-
-_FORMS = {
-    "usergroup": "%{}",
-    "userid": "#{}",
-    "usergid": "%#{}",
-    "netgroup": "+{}",
-    "nonunixgroup": "%:{}",
-    "nonunixgid": "%:#{}",
-}
-
-
-def spelt(item: Mapping[str, Any]) -> str:
-    """A user, group, host or command as sudoers spells it."""
-    kind, value = _kind(item)
-    return ("!" if item.get("negated") else "") + _FORMS.get(kind, "{}").format(value)
-
-
-def _kind(item: Mapping[str, Any]) -> tuple[str, Any]:
-    for key, value in item.items():
-        if key not in ("negated", "sha224", "sha256", "sha384", "sha512", "digest"):
-            return key, value
-    return "", ""
-
-
-def _items(row: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
-    found = row.get(name, [])
-    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-        raise HostError(f"cvtsudoers: {name} is not as expected")
-    return found
 
 
 def becomes_root(grants: Iterable[Grant], writable: Mapping[str, bool] | None = None) -> str:

@@ -7,12 +7,11 @@ It follows includes, aliases and continued lines as sudo does, and refuses what 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.ringfence.hosting.plugins.module_utils import _nsswitch
+from ansible_collections.ringfence.hosting.plugins.module_utils import _cvtsudoers, _nsswitch
 from ansible_collections.ringfence.hosting.plugins.module_utils._control import (
     FAIL,
     MANUAL,
@@ -24,13 +23,17 @@ from ansible_collections.ringfence.hosting.plugins.module_utils._control import 
     Verdict,
     and_others,
 )
+from ansible_collections.ringfence.hosting.plugins.module_utils._cvtsudoers import (
+    CONFIG,
+    items,
+    spelt,
+)
 from ansible_collections.ringfence.hosting.plugins.module_utils._host import Host, HostError
 
 # option: a setting of Defaults; `default` is what sudo was built with. rules: one of _RULES.
 PARAMS = {"option": "str?", "default": "str?", "rules": "str?"}
 VALUE = ("bool", "int", "str", "list")
 
-_CONFIG = "/etc/sudoers"
 _FOLDER = "/etc/sudoers.d"
 # The last setting counts, so ours must sort after the other drop-ins. sudo skips names with a dot.
 _DROP_IN = f"{_FOLDER}/zz-ringfence"
@@ -41,7 +44,6 @@ _ROTATED = (
     "{header}{path} {{\n\tmonthly\n\trotate 12\n\tcompress\n\tdelaycompress\n\tmissingok\n"
     "\tnotifempty\n\tcreate 0600 root root\n}}\n"
 )
-_FORMS = {"usergroup": "%{}", "userid": "#{}", "usergid": "%#{}", "netgroup": "+{}"}
 
 
 def observe(host: Host, control: Control) -> Observation:
@@ -54,7 +56,7 @@ def observe(host: Host, control: Control) -> Observation:
     state = {
         "overall": overall,
         "bound": bound,
-        "included": bool(_INCLUDED.search(host.text(_CONFIG) or "")),
+        "included": bool(_INCLUDED.search(host.text(CONFIG) or "")),
         "rotates": host.exists("/etc/logrotate.d"),
     }
     return Observation(
@@ -82,7 +84,7 @@ def plan(control: Control, observation: Observation, stage: Stage) -> None:
         whom = next(w for w, seen in state["bound"] if not control.meets(_typed(control, seen)))
         raise HostError(f"a rule for {whom} weakens it; that is not ours to rewrite")
     if not state["included"]:
-        raise HostError(f"{_CONFIG} does not read {_FOLDER}: add @includedir {_FOLDER} at its end")
+        raise HostError(f"{CONFIG} does not read {_FOLDER}: add @includedir {_FOLDER} at its end")
     stage.edit(_DROP_IN, _with_setting(option, control.value), mode=0o440, validator="sudoers")
     if option == "logfile" and state["rotates"]:
         text = _ROTATED.format(header=_HEADER, path=control.value)
@@ -90,19 +92,10 @@ def plan(control: Control, observation: Observation, stage: Stage) -> None:
 
 
 def _read(host: Host) -> dict[str, list[Any]]:
-    """What cvtsudoers says of /etc/sudoers and all that it includes, aliases resolved."""
-    text = host.output(["cvtsudoers", "-e", "-f", "json", _CONFIG])
-    try:
-        said = json.loads(text) if text.strip() else {}
-    except ValueError as error:
-        raise HostError(f"cvtsudoers: {error}") from error
-    if not isinstance(said, dict) or not said.get("User_Specs"):
+    said = _cvtsudoers.parse(_cvtsudoers.ask(host))
+    if not said.get("User_Specs"):
         raise HostError("cvtsudoers tells of no rule at all")
-    parts = {name: said.get(name, []) for name in ("Defaults", "User_Specs")}
-    for name, rows in parts.items():
-        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise HostError(f"cvtsudoers: {name} is not as expected")
-    return parts
+    return {name: items(said, name) for name in ("Defaults", "User_Specs")}
 
 
 def _settings(control: Control, rules: dict[str, list[Any]]) -> tuple[Any, list[tuple[str, Any]]]:
@@ -110,8 +103,8 @@ def _settings(control: Control, rules: dict[str, list[Any]]) -> tuple[Any, list[
     option, overall = control.params["option"], _built_in(control)
     bound = []
     for row in rules["Defaults"]:
-        whom = ", ".join(_name(item) for item in _list(row, "Binding"))
-        for setting in _list(row, "Options"):
+        whom = ", ".join(spelt(item) or "nobody" for item in items(row, "Binding"))
+        for setting in items(row, "Options"):
             if option not in setting:
                 continue
             if whom:
@@ -133,28 +126,28 @@ def _found(control: Control, rules: dict[str, list[Any]]) -> Iterator[str]:
     if check is _without_password:
         yield from _exempt(rules)
     for spec in rules["User_Specs"]:
-        names = [_name(u) for u in _list(spec, "User_List") if not u.get("negated")]
-        for grant in _list(spec, "Cmnd_Specs"):
-            commands = [_name(item) for item in _list(grant, "Commands")]
+        names = [spelt(u) for u in items(spec, "User_List") if not u.get("negated")]
+        for grant in items(spec, "Cmnd_Specs"):
+            commands = [spelt(item) for item in items(grant, "Commands")]
             if check(grant):
                 yield from (f"{name}: {', '.join(commands)}" for name in names)
 
 
 def _without_password(grant: dict[str, Any]) -> bool:
-    return any(option.get("authenticate") is False for option in _list(grant, "Options"))
+    return any(option.get("authenticate") is False for option in items(grant, "Options"))
 
 
 def _exempt(rules: dict[str, list[Any]]) -> Iterator[str]:
     """The group that sudo never asks for a password, whatever its rules say."""
     for row in rules["Defaults"]:
-        for setting in _list(row, "Options"):
+        for setting in items(row, "Options"):
             if setting.get("exempt_group"):
                 yield f"%{setting['exempt_group']}: exempt_group"
 
 
 def _all_but(grant: dict[str, Any]) -> bool:
     """Everything less a few commands, which a copy of one of them under another name undoes."""
-    return any(command.get("negated") for command in _list(grant, "Commands"))
+    return any(command.get("negated") for command in items(grant, "Commands"))
 
 
 _RULES = {"without_password": _without_password, "all_but": _all_but}
@@ -170,28 +163,12 @@ def _judge_rules(control: Control, observation: Observation) -> Verdict:
     ]
     elsewhere = observation.state["elsewhere"]
     if not found and elsewhere:
-        said = f"{_CONFIG} has none, and rules come from {', '.join(elsewhere)} as well: look there"
+        said = f"{CONFIG} has none, and rules come from {', '.join(elsewhere)} as well: look there"
         return Verdict(MANUAL, said)
     if not found:
         return Verdict(PASS)
     others = and_others(len(found))
     return Verdict(FAIL, f"{found[0]}{others}: {_SAID[control.params['rules']]}")
-
-
-def _list(row: dict[str, Any], name: str) -> list[dict[str, Any]]:
-    found = row.get(name, [])
-    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-        raise HostError(f"cvtsudoers: {name} is not as expected")
-    return found
-
-
-def _name(item: dict[str, Any]) -> str:
-    """A user, group, host or command as sudoers spells it."""
-    sign = "!" if item.get("negated") else ""
-    for key, value in item.items():
-        if key != "negated":
-            return sign + _FORMS.get(key, "{}").format(value)
-    return "nobody"
 
 
 def _typed(control: Control, seen: Any) -> Any:
