@@ -247,12 +247,18 @@ def reachable(direct: Mapping[str, list[Grant]], start: str) -> set[str]:
     seen: set[str] = set()
     waiting = [start]
     while waiting:
-        for grant in direct.get(waiting.pop(), []):
-            for user in grant.users:
-                into = "root" if user in _ROOTS else user
-                if into in seen or into.startswith(("!", "%")):
-                    continue
-                if any(_escape(command, {}) is not None for command in grant.commands):
-                    seen.add(into)
-                    waiting.append(into)
+        further = _shells(direct.get(waiting.pop(), [])) - seen
+        seen |= further
+        waiting += further
     return seen
+
+
+def _shells(grants: Iterable[Grant]) -> set[str]:
+    """Whose shell the grants give."""
+    users = {
+        user
+        for grant in grants
+        if any(_escape(command, {}) is not None for command in grant.commands)
+        for user in grant.users
+    }
+    return {"root" if user in _ROOTS else user for user in users if user[:1] not in ("!", "%")}

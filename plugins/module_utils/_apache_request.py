@@ -168,16 +168,19 @@ def sections_for(request: Request) -> Iterator[_apache.Directive]:
     name = os.path.basename(path)
     for around in [*blocks, *folders]:
         for section in around.own("files", "filesmatch"):
-            text = _as_pattern(section, "filesmatch")
-            if text is not None:
-                if _apache.pattern(section, text).search(name):
-                    yield section
-            elif section.args and _apache.wildcard(section.args[0]).fullmatch(name):
+            if _file_covers(section, name):
                 yield section
     for block in blocks:
         for section in block.own("location", "locationmatch"):
             if _location_covers(section, uri):
                 yield section
+
+
+def _file_covers(section: _apache.Directive, name: str) -> bool:
+    text = _as_pattern(section, "filesmatch")
+    if text is not None:
+        return bool(_apache.pattern(section, text).search(name))
+    return bool(section.args and _apache.wildcard(section.args[0]).fullmatch(name))
 
 
 def _folders_and_htaccess(request: Request, folder: str) -> list[_apache.Directive]:
