@@ -53,6 +53,7 @@ _SERVERS = {
     "apache": ("apache2.service", ["/usr/sbin/apachectl", "configtest"]),
 }
 _RELOAD_SECONDS = 60
+_OLD_WORKER_SECONDS = 10
 _SHOWN_LINES = 400
 
 
@@ -428,12 +429,14 @@ def carry_out(host: Host, planned: Plan) -> list[str]:
     for name in servers:
         _test(host, name, "as it is, and nothing was changed")
     done: list[Change] = []
+    at_once, after_reload = _in_order(planned.changes)
+    old = {name: workers(host, _SERVERS[name][0]) for name in servers}
     try:
         _switch(host, planned)
         for unit, wanted in planned.timers:
             if not wanted:
                 host.run(["systemctl", "disable", "--now", "--quiet", unit])
-        for change in planned.changes:
+        for change in at_once:
             done.append(change)
             _write(host, change)
         for link, target in planned.links:
@@ -441,6 +444,11 @@ def carry_out(host: Host, planned: Plan) -> list[str]:
         for name in servers:
             _test(host, name)
         reloaded = [name for name in servers if _reload(host, name)]
+        if after_reload:
+            _wait_for_old_workers(host, old)
+        for change in after_reload:
+            done.append(change)
+            _write(host, change)
         _start_timers(host, planned)
     except (ConfigError, HostError, OSError) as error:
         said = _put_back(host, planned, done, servers)
@@ -448,6 +456,25 @@ def carry_out(host: Host, planned: Plan) -> list[str]:
     _keep_module_users(host, planned)
     _remove_empty_folders(host, planned.changes)
     return reloaded
+
+
+def _in_order(changes: list[Change]) -> tuple[list[Change], list[Change]]:
+    """What is written before a reload, and the data that go after it.
+
+    Apache's workers read a Lua program anew for each request, until they are others: without it
+    they would answer 500.
+    """
+    last = [each for each in changes if each.after is None and each.path.startswith(f"{DATA}/")]
+    return [each for each in changes if each not in last], last
+
+
+def _wait_for_old_workers(host: Host, old: dict[str, set[int]]) -> None:
+    """Until those from before the reload are gone, but not for one that has much to send yet."""
+    deadline = time.monotonic() + _OLD_WORKER_SECONDS
+    while time.monotonic() < deadline:
+        if not any(workers(host, _SERVERS[name][0]) & old[name] for name in old):
+            return
+        time.sleep(0.05)
 
 
 def _write(host: Host, change: Change) -> None:
@@ -540,16 +567,24 @@ def workers(host: Host, unit: str) -> set[int]:
     return {int(word) for word in (text or "").split()}
 
 
-def _put_back(host: Host, planned: Plan, done: list[Change], servers: list[str]) -> str:
-    """Everything as it was; says so, or what could not be put back."""
+def _written(host: Host, changes: list[Change]) -> list[str]:
+    """What of the changes could not be written; folders that became empty go."""
     problems = []
-    undone = [each._replace(before=each.after, after=each.before) for each in reversed(done)]
-    for change in undone:
+    for change in changes:
         try:
             _write(host, change)
         except (HostError, OSError) as error:
             problems.append(str(error))
-    _remove_empty_folders(host, undone)
+    _remove_empty_folders(host, changes)
+    return problems
+
+
+def _put_back(host: Host, planned: Plan, done: list[Change], servers: list[str]) -> str:
+    """Everything as it was; says so, or what could not be put back."""
+    problems: list[str] = []
+    undone = [each._replace(before=each.after, after=each.before) for each in reversed(done)]
+    at_once, after_reload = _in_order(undone)
+    problems += _written(host, at_once)
     for link, _target in planned.links:
         with contextlib.suppress(OSError):
             _link(host, link, planned.links_before.get(link))
@@ -568,6 +603,7 @@ def _put_back(host: Host, planned: Plan, done: list[Change], servers: list[str])
             _reload(host, name)
         except (ConfigError, HostError) as error:
             problems.append(str(error))
+    problems += _written(host, after_reload)
     if problems:
         return "and not everything could be put back: " + "; ".join(problems)
     return "everything was put back"

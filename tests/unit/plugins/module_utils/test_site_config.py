@@ -284,6 +284,25 @@ def test_what_a_server_refuses_is_put_back(tree: Tree, program: str, words: str,
     assert everything(tree) == before
 
 
+def test_data_are_there_until_workers_that_read_them_are_told_otherwise(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = "/etc/ringfence/sites/things/acme__blog.lua"
+    load(tree, {BLOG_FILE: "a\n", data: "b\n"})
+    seen: list[tuple[bool, bool]] = []
+
+    def reload(host: Host, _name: str) -> bool:
+        seen.append((host.exists(BLOG_FILE), host.exists(data)))
+        return True
+
+    monkeypatch.setattr(config, "_reload", reload)
+    planned = load(tree, {}, sites=[])
+    assert planned.changed
+    assert set(seen) == {(False, True)}
+    assert not tree.exists(data)
+    assert not tree.exists("/etc/ringfence/sites")
+
+
 def test_a_configuration_that_is_broken_already_is_told_and_nothing_is_written(tree: Tree) -> None:
     tree.complaints["nginx"] = 'nginx: [emerg] unknown directive "a" in /f:3'
     before = everything(tree)
