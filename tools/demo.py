@@ -92,7 +92,7 @@ def _up() -> None:
     if _answers(fleet, sites) != before:
         raise StepError(f"a site answers otherwise than before: {_answers(fleet, sites)}")
     print(f"\nDone in {time.monotonic() - began:.0f} s; the sites answer as they did before.")
-    print(f"Reports   {_FOLDER / 'reports'}")
+    print(f"Reports   {_FOLDER / 'reports'}: report.html and access.html for a browser")
     print(f"Sign in   ssh -F {fleet.ssh_config} web1      (web2, web3 likewise)")
     print("Remove    make demo-down")
 
