@@ -71,11 +71,13 @@ def troubles(result: Outcome) -> str:
     """What was not checked, in words; empty where all was."""
     hosts = list(result.results.hosts.values())
     missing = [host.name for host in hosts if host.state != "ok"]
-    errors = result.results.totals()["error"]
+    totals = result.results.totals()
+    errors, manual = totals["error"], totals["manual"]
     return out.joined(
         (
             f"NOT CHECKED: {out.names(missing)}" if missing else "",
             f"{out.count(errors, 'control')} could not be checked" if errors else "",
+            f"a person must look at {out.count(manual, 'control')}" if manual else "",
         )
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from ringfence.cli import _bans, _offboard
+from ringfence.cli import _bans, _offboard, _runs
 from ringfence.cli._playbook import Outcome
 from ringfence.results import HostResult, Results
 
@@ -38,6 +38,21 @@ def test_a_host_that_was_not_reached_is_a_gap() -> None:
     found = outcome(HostResult("web1"), HostResult("web2", "unreachable", "no route"))
     silent = {"web1": "", "web2": "no route"}
     assert _offboard._answers(found, ["web1", "web2"]) == ([], [], silent)
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        (HostResult("web1", "ok", passes={"a"}), ""),
+        (HostResult("web1", "unreachable"), "NOT CHECKED: web1"),
+        (HostResult("web1", "ok", controls={"a": {"id": "a", "status": "error"}}),
+         "1 control could not be checked"),
+        (HostResult("web1", "ok", controls={"a": {"id": "a", "status": "manual"}}),
+         "a person must look at 1 control"),
+    ],
+)  # fmt: skip
+def test_what_no_machine_judged_is_in_the_last_line(host: HostResult, said: str) -> None:
+    assert _runs.troubles(outcome(host)) == said
 
 
 def test_hosts_without_bans_are_named(capsys: pytest.CaptureFixture[str]) -> None:
