@@ -36,8 +36,9 @@ SELECT JSON_ARRAY('role', User, Host, Role) FROM mysql.roles_mapping;
 SELECT JSON_ARRAY('variable', LOWER(VARIABLE_NAME), VARIABLE_VALUE)
   FROM information_schema.GLOBAL_VARIABLES WHERE VARIABLE_NAME IN (
   'bind_address', 'general_log', 'have_ssl', 'have_symlink', 'local_infile', 'log_warnings',
-  'require_secure_transport', 'secure_file_priv', 'server_audit_events', 'server_audit_logging',
-  'skip_networking', 'tls_version');
+  'require_secure_transport', 'secure_file_priv', 'server_audit_events', 'server_audit_excl_users',
+  'server_audit_incl_users', 'server_audit_logging', 'server_audit_output_type', 'skip_networking',
+  'tls_version');
 SELECT JSON_ARRAY('end');
 """
 )

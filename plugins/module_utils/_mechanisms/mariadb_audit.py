@@ -2,7 +2,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 """MariaDB's own audit: which kinds of statements are told to the host's log.
 
-The value: kinds of events. The module that comes with the server is put in while it runs.
+The value: kinds of events. The module that comes with the server is put in while it runs. An
+audit that leaves users out, or watches some users only, tells too little, whatever its events are.
 """
 
 from __future__ import annotations
@@ -24,19 +25,21 @@ PARAMS: dict[str, str] = {}
 VALUE = ("list",)
 
 _PART = "server-audit"
+_LOG = "syslog"
 
 
 def observe(host: Host, control: Control) -> Observation:
     server, files = _mariadb.ask(host), _mariadb.persisted(host)
     loaded = "server_audit_logging" in server.variables
-    live = _events(server.variables.get("server_audit_logging"), server.variables, "server_audit_")
-    later = _events(files.get("server-audit-logging"), files, "server-audit-")
+    live = _events(server.variables, "_")
+    later = _events(files, "-")
     state = {
         "loaded": loaded,
         "live": live,
         "later": later,
         "live_good": bool(live) and control.meets(live),
         "later_good": bool(later) and control.meets(later),
+        "chosen": _chosen(server.variables, "_") or _chosen(files, "-"),
     }
     return Observation(state, ", ".join(live) or "nothing")
 
@@ -49,6 +52,8 @@ def judge(_control: Control, observation: Observation) -> Verdict:
         return Verdict(FAIL, f"MariaDB tells of {observation.shown}")
     if not state["later_good"]:
         return Verdict(FAIL, "MariaDB will tell of less once it is restarted")
+    if state["chosen"]:
+        return Verdict(FAIL, f"MariaDB leaves users out: {state['chosen']}", by_hand=True)
     return Verdict(PASS)
 
 
@@ -57,7 +62,7 @@ def plan(control: Control, observation: Observation, stage: Stage) -> None:
     if not observation.state["later_good"]:
         options = {
             "loose-server-audit-logging": "ON",
-            "loose-server-audit-output-type": "syslog",
+            "loose-server-audit-output-type": _LOG,
             "loose-server-audit-events": events,
         }
         _mariadb.stage_options(stage, _PART, options)
@@ -65,7 +70,7 @@ def plan(control: Control, observation: Observation, stage: Stage) -> None:
         return
     statements = [] if observation.state["loaded"] else ["INSTALL SONAME 'server_audit'"]
     statements += [
-        "SET GLOBAL server_audit_output_type = 'syslog'",
+        f"SET GLOBAL server_audit_output_type = {_mariadb.quoted(_LOG)}",
         f"SET GLOBAL server_audit_events = {_mariadb.quoted(events)}",
         "SET GLOBAL server_audit_logging = ON",
     ]
@@ -76,11 +81,23 @@ def _tell(host: Host, *, statements: list[str]) -> None:
     _mariadb.tell(host, *statements)
 
 
-def _events(logging: str | None, values: dict[str, str], prefix: str) -> list[str]:
-    """What is told of; no events named are all of them, and nothing where it is switched off."""
-    if (logging or "").upper() not in ("ON", "1"):
+def _chosen(values: dict[str, str], separator: str) -> str:
+    """Which users it leaves out or keeps to; "" where it watches all."""
+    for kind in ("excl", "incl"):
+        name = f"server_audit_{kind}_users".replace("_", separator)
+        if values.get(name):
+            return f"{name} is {values[name]}"
+    return ""
+
+
+def _events(values: dict[str, str], separator: str) -> list[str]:
+    """What the host's log is told of: all kinds where none is named, nothing where it is off."""
+    logging, target, named = (
+        values.get(f"server_audit_{name}".replace("_", separator), "")
+        for name in ("logging", "output_type", "events")
+    )
+    if logging.upper() not in ("ON", "1") or target.lower() != _LOG:
         return []
-    named = values.get(f"{prefix}events", "")
     every = ["CONNECT", "QUERY", "TABLE", "QUERY_DDL", "QUERY_DML", "QUERY_DCL"]
     found = [word.strip().upper() for word in named.split(",") if word.strip()] or every
     return [*found, "QUERY_DDL", "QUERY_DML", "QUERY_DCL"] if "QUERY" in found else found
