@@ -75,9 +75,8 @@ def parse_ini(text: str) -> list[Setting]:
     lines = iter(enumerate(text.split("\n"), 1))
     for number, raw in lines:
         line = raw.strip()
-        if line.startswith("[") and "]" in line:
-            section = line[1 : line.index("]")].strip()
-            continue
+        while line.startswith("[") and "]" in line:  # PHP reads on behind it
+            section, _bracket, line = (part.strip() for part in line[1:].partition("]"))
         key, equals, value = line.partition("=")
         if not equals or line.startswith((";", "#")) or ";" in key:
             continue

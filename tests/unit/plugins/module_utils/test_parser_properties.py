@@ -215,3 +215,12 @@ def test_any_php_ini_is_read_without_a_crash_and_by_its_lines(text: str) -> None
     for found in _php.parse_ini(text):
         assert found.key in lines[found.number - 1]
         assert not lines[found.number - 1].lstrip().startswith((";", "#"))
+
+
+def test_what_stands_behind_a_section_of_php_ini_is_read() -> None:
+    found = _php.parse_ini("[PHP] a = 1\n[PHP][PATH=/srv] b = 2\n[HOST=x]\nc = 3")
+    assert [(one.section, one.key, one.value) for one in found] == [
+        ("PHP", "a", "1"),
+        ("PATH=/srv", "b", "2"),
+        ("HOST=x", "c", "3"),
+    ]
