@@ -72,6 +72,30 @@ def test_our_own_catalogue_is_sound() -> None:
     assert len(found.by_value_name) == len(found.controls)
 
 
+# What is changed in these can reach a hosted site, or those who bring its files.
+_REACH_SITES = ("apache", "nginx", "php_fpm", "filesystem", "services", "firewall")
+# Nothing of a site is read there, or it stays as readable as it was.
+_OUT_OF_REACH = {
+    "filesystem_sudo_rules",
+    "filesystem_audit_logs",
+    "filesystem_boot",
+    "services_time_daemon",
+    "services_time_user",
+}
+
+
+def test_what_can_break_a_site_says_how() -> None:
+    silent = {
+        name
+        for name, control in catalogue.load().of_target("host").items()
+        if control["family"] in _REACH_SITES
+        and control["apply"].get("automatic", True)
+        and control["apply"].get("disruption", "none") != "none"
+        and not control["apply"].get("breaks")
+    }
+    assert silent == _OUT_OF_REACH
+
+
 _BAD = {
     "unknown mechanism": (_with(mechanism="sysclt"), "did you mean sysctl?"),
     "severity": (_with(severity="urgent"), "severity: found 'urgent', expected one of low"),
