@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -82,16 +83,39 @@ def sign_in(fleet: Fleet, host: str, account: str, *codes: str, key: Path | None
         timeout=_SECONDS,
         env=clean_environment(),
     )
-    said, asked, left = "", 0, list(codes)
+    said, asked = _answer(child, codes)
+    return SignIn(f"in as {account}" in said, asked, said)
+
+
+def sftp(fleet: Fleet, host: str, account: str, *codes: str) -> SignIn:
+    """Sign in over SFTP, likewise, and write a file in the account's home."""
+    options = ["-F", str(fleet.ssh_config), "-o", f"NumberOfPasswordPrompts={max(1, len(codes))}"]
+    child = pexpect.spawn(
+        "sftp",
+        [*options, f"{account}@{host}"],
+        encoding="utf-8",
+        timeout=_SECONDS,
+        env=clean_environment(),
+    )
+    said, asked = _answer(child, codes, ("put /etc/hostname uploaded", "ls uploaded", "bye"))
+    return SignIn(re.search(r"^uploaded\s*$", said, re.M) is not None, asked, said)
+
+
+def _answer(
+    child: pexpect.spawn[str], codes: Sequence[str], orders: Sequence[str] = ()
+) -> tuple[str, int]:
+    """All that was said up to the end, and how often a code was asked for."""
+    said, asked, left, todo = "", 0, list(codes), list(orders)
     while True:
-        found = child.expect(["[Cc]ode: ?", "[Pp]assword: ?", pexpect.EOF])
+        found = child.expect(["[Cc]ode: ?", "[Pp]assword: ?", "sftp> ", pexpect.EOF])
         said += str(child.before) + (str(child.after) if found < 2 else "")
-        if found == 2:
+        if found == 3:
             break
         asked += found == 0
-        child.sendline(left.pop(0) if left else "")
+        answers = todo if found == 2 else left
+        child.sendline(answers.pop(0) if answers else "")
     child.close()
-    return SignIn(f"in as {account}" in said, asked, said)
+    return said, asked
 
 
 class Enrolment:

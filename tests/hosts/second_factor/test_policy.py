@@ -14,7 +14,7 @@ import pexpect
 import pytest
 
 from tests.fleet import Fleet
-from tests.hosts.playing import ROOT, Done
+from tests.hosts.playing import ROOT, Done, evidence, play, statuses
 from tests.hosts.second_factor.conftest import Apply, exemption, wipe
 from tests.hosts.second_factor.people import (
     PLAYBOOK,
@@ -22,6 +22,7 @@ from tests.hosts.second_factor.people import (
     add_account,
     clean_environment,
     enrol,
+    sftp,
     sign_in,
 )
 
@@ -197,6 +198,67 @@ def test_by_group_others_sign_in_as_before(fleet: Fleet, host: str, apply: Apply
     assert done.returncode == 2
     assert "this host has no group agencie" in _plain(done)
     fleet.exec(host, "sh", "-c", "for n in member client robot; do userdel -rf $n; done")
+
+
+# As agencies keep accounts of sites: SFTP and nothing else.
+_SFTP_ONLY = """
+groupadd -f uploads
+usermod -aG uploads -s /usr/sbin/nologin site_shop
+usermod -aG uploads -s /usr/sbin/nologin site_blog
+cd /etc/ssh/sshd_config.d
+printf 'Match Group uploads\\n    ForceCommand internal-sftp\\n' > 50-uploads.conf
+sshd -t && systemctl reload ssh
+"""
+
+
+def _site(name: str, asked: bool) -> dict[str, Any]:
+    return {
+        "client": "acme", "id": name, "domains": [f"{name}.example"], "root": f"/srv/{name}",
+        "user": f"site_{name}", "web_server": "nginx", "cms": {"name": "static"},
+        "security": {"second_factor": {"admin": "none", "ssh": asked}},
+    }  # fmt: skip
+
+
+def test_the_account_of_a_site_uploads_with_key_and_code_where_the_register_says_so(
+    fleet: Fleet, host: str, apply: Apply, tmp_path: Path
+) -> None:
+    def extra(*, shop: bool) -> tuple[str, str]:
+        asked = {"shop": shop, "blog": False}
+        return "-e", json.dumps({"ringfence_sites": [_site(name, asked[name]) for name in asked]})
+
+    def load(*, shop: bool) -> None:
+        done = apply(host, *extra(shop=shop), groups=[])
+        assert done.returncode == 0, done.output
+
+    def audited(name: str) -> str:
+        folder, options = tmp_path / name, ("-l", host, *extra(shop=True))
+        done = play(fleet, "site_second_factor_audit.yml", *options, evidence_in=folder)
+        assert done.returncode == 0, done.output
+        return statuses(evidence(folder), "site:acme/shop")["second_factor_site_ssh"]
+
+    for name in ("site_shop", "site_blog"):
+        add_account(fleet, host, name)
+    token = enrol(fleet, host, "site_shop")
+    fleet.exec(host, "sh", "-c", _SFTP_ONLY)
+    assert sftp(fleet, host, "site_shop").came_in
+    assert audited("before") == "fail"
+    load(shop=True)
+    assert audited("after") == "pass"
+    for code in ("", "000000", token.used):
+        refused = sftp(fleet, host, "site_shop", code)
+        assert (refused.came_in, refused.asked) == (False, 1), refused.said
+    done = sftp(fleet, host, "site_shop", token.code(+1))
+    assert (done.came_in, done.asked) == (True, 1), done.said
+    other = sftp(fleet, host, "site_blog")
+    assert (other.came_in, other.asked) == (True, 0), "a site that asks for nothing"
+    load(shop=False)
+    again = sftp(fleet, host, "site_shop")
+    assert (again.came_in, again.asked) == (True, 0), again.said
+    fleet.exec(
+        host, "sh", "-c",
+        "rm /etc/ssh/sshd_config.d/50-uploads.conf; systemctl reload ssh; "
+        "for n in shop blog; do userdel -rf site_$n; done; groupdel uploads",
+    )  # fmt: skip
 
 
 def test_another_match_block_that_overrules_is_told(
