@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -107,10 +108,13 @@ class Outcome(NamedTuple):
 
 
 class Open(NamedTuple):
-    """An upload in parts that is not known to have ended, and the tags that its object has."""
+    """An upload in parts that is not known to have ended, and what its object has: tags, and the
+    lock and hold that are in force, as S3 names them.
+    """
 
     key: str
     tags: dict[str, str]
+    locks: dict[str, str]
 
 
 @dataclass
@@ -241,7 +245,7 @@ class Worker:
 
     def _kept(self, head: Mapping[str, Any]) -> dict[str, Any]:
         """What a copy does not take along by itself."""
-        kept = {name: head[name] for name in _LOCKS if name in head}
+        kept: dict[str, Any] = dict(_locks(head))
         kept["StorageClass"] = head.get("StorageClass", "STANDARD")
         if "WebsiteRedirectLocation" in head:
             kept["WebsiteRedirectLocation"] = head["WebsiteRedirectLocation"]
@@ -279,7 +283,8 @@ class Worker:
             kept["ChecksumType"] = "FULL_OBJECT"  # which SHA in parts cannot be
         tags = self._tags(key)
         upload = self._client.create_multipart_upload(**where, **self._sse(), **kept)["UploadId"]
-        self._journal.uploads[upload] = Open(key, tags)
+        opened = Open(key, tags, _locks(head))
+        self._journal.uploads[upload] = opened
         self._journal.write()
         try:
             parts = self._parts(where, upload, head)
@@ -289,7 +294,7 @@ class Worker:
                 MultipartUpload={"Parts": parts},
                 IfMatch=head["ETag"],
             )
-            tag_again(self._client, self._order.bucket, key, tags)
+            make_whole(self._client, self._order.bucket, opened)
         except BaseException:
             with suppress(Exception):
                 self._client.abort_multipart_upload(**where, UploadId=upload)
@@ -341,7 +346,7 @@ class Worker:
             return Outcome(FAILED, f"S3 took the request, and shows {fault}")
         in_parts = "-" in after.get("ETag", "")  # a checksum then is one of the parts
         sums = [] if in_parts else _sums_of_all(before, after)
-        for name in ("ContentLength", "Metadata", *_LOCKS, *sums):
+        for name in ("ContentLength", "Metadata", *_locks(before), *sums):
             if before.get(name) != after.get(name):
                 return Outcome(FAILED, f"its {name} is not what it was")
         return Outcome(DONE, way)
@@ -453,30 +458,54 @@ async def _asked(clients: Clients, order: Order, batch: Sequence[Target]) -> lis
 
 def _abort_open(client: Any, order: Order, journal: Journal) -> None:
     """Uploads that a killed run left open hold parts that are paid for."""
-    for upload, (key, tags) in list(journal.uploads.items()):
+    for upload, opened in list(journal.uploads.items()):
         try:
-            client.abort_multipart_upload(Bucket=order.bucket, Key=key, UploadId=upload)
+            client.abort_multipart_upload(Bucket=order.bucket, Key=opened.key, UploadId=upload)
         except Exception as error:
             if not is_s3_error(error) or code_of(error) not in ("NoSuchUpload", "404"):
                 raise
-            # It was put together, or never begun: its tags may be missing.
-            tag_again(client, order.bucket, key, tags)
+            # It was put together, or never begun: its tags and lock may be missing.
+            make_whole(client, order.bucket, opened)
         del journal.uploads[upload]
 
 
-def tag_again(client: Any, bucket: str, key: str, tags: Mapping[str, str]) -> None:
-    """Some services drop the tags of an upload in parts, Ceph's gateway for one."""
-    if not tags:
-        return
+def make_whole(client: Any, bucket: str, opened: Open) -> None:
+    """Some services drop the tags of an upload in parts, Ceph's gateway for one, or its lock."""
+    where = {"Bucket": bucket, "Key": opened.key}
     try:
-        found = client.get_object_tagging(Bucket=bucket, Key=key).get("TagSet", ())
+        if opened.tags and not client.get_object_tagging(**where).get("TagSet"):
+            wanted = [{"Key": name, "Value": value} for name, value in opened.tags.items()]
+            client.put_object_tagging(**where, Tagging={"TagSet": wanted})
+        if opened.locks:
+            _lock_again(client, where, opened.locks)
     except Exception as error:
-        if is_s3_error(error) and code_of(error) in ("NoSuchKey", "404"):
-            return  # deleted meanwhile
-        raise
-    if not found:
-        wanted = [{"Key": name, "Value": value} for name, value in tags.items()]
-        client.put_object_tagging(Bucket=bucket, Key=key, Tagging={"TagSet": wanted})
+        if not is_s3_error(error) or code_of(error) not in ("NoSuchKey", "404"):
+            raise
+        # deleted meanwhile
+
+
+def _lock_again(client: Any, where: Mapping[str, str], locks: Mapping[str, str]) -> None:
+    """Never shorter than it is: the bucket may have a longer one for all that is new."""
+    head = client.head_object(**where)
+    version = {**where, "VersionId": head["VersionId"]}
+    if "ObjectLockMode" in locks:
+        until = datetime.fromisoformat(locks["ObjectLockRetainUntilDate"])
+        if "ObjectLockMode" not in head or head["ObjectLockRetainUntilDate"] < until:
+            lock = {"Mode": locks["ObjectLockMode"], "RetainUntilDate": until}
+            client.put_object_retention(**version, Retention=lock)
+    if locks.get("ObjectLockLegalHoldStatus") == "ON" != head.get("ObjectLockLegalHoldStatus"):
+        client.put_object_legal_hold(**version, LegalHold={"Status": "ON"})
+
+
+def _locks(head: Mapping[str, Any]) -> dict[str, str]:
+    """Lock and hold that are in force: S3 takes none that has ended already."""
+    found = {name: head[name] for name in _LOCKS if name in head}
+    until = found.get("ObjectLockRetainUntilDate")
+    if until is None:
+        return found
+    if until <= datetime.now(UTC):
+        return {name: found[name] for name in ("ObjectLockLegalHoldStatus",) if name in found}
+    return {**found, "ObjectLockRetainUntilDate": until.isoformat()}
 
 
 class _Rows:
