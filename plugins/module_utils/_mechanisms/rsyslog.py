@@ -20,7 +20,7 @@ from ansible_collections.ringfence.hosting.plugins.module_utils._control import 
 )
 from ansible_collections.ringfence.hosting.plugins.module_utils._host import Host, HostError
 
-# check: reception, file_mode or forwarding.
+# check: reception, file_mode, forwarding or encryption (of all that is sent anywhere).
 PARAMS = {"check": "str"}
 VALUE = ("str", "mode")
 
@@ -42,6 +42,14 @@ _LOADS = re.compile(
     re.I | re.S,
 )
 _MODE = re.compile(r'^(\s*\$FileCreateMode\s+|[^#]*?\bFileCreateMode\s*=\s*")([0-7]{3,4})\b', re.I)
+# An old-style action behind a selector, a filter or &: @host is UDP, @@host is TCP.
+_SENDS = re.compile(
+    r"""^\s*(?:[^\s#"'$@(]+|&|:[^@]*"|if\s.*\sthen)\s+(@@?)(?:\([^)]*\))?(\[?[\w.:-]+)"""
+)
+_OLD_MODE = re.compile(r"^\s*\$ActionSendStreamDriverMode\s+(\d)", re.I)
+_ACTION = re.compile(r'action\s*\(.*?type\s*=\s*"om(fwd|relp)"', re.I | re.S)
+_PARAMETER = re.compile(r'(\w+)\s*=\s*"((?:[^"\\]|\\.)*)"')
+_LOCAL = re.compile(r"(?:localhost|127\.[0-9.]+|\[?::1)", re.I)
 _ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9][A-Za-z0-9.-]*):(?P<port>[0-9]{1,5})")
 _FORWARDING = """\
 global(DefaultNetstreamDriverCAFile="/etc/ssl/certs/ca-certificates.crt")
@@ -73,6 +81,11 @@ def observe(host: Host, control: Control) -> Observation:
         shown = "; ".join(f"{one.path}:{one.first + 1}" for one in listening)
         state = {"found": listening, "paths": {one.path for one in listening + loading}}
         return Observation(state, shown or "does not listen")
+    if check == "encryption":
+        clear = [f"{one.path}:{one.first + 1} sends to {to}" for one, to in _in_clear(statements)]
+        return Observation(
+            {"clear": clear}, "; ".join(clear[:5]) or "nothing goes out in the clear"
+        )
     matches = [(one, _MODE.search(one.text)) for one in statements]
     modes = [(one, match[2]) for one, match in matches if match]
     too_open = [(one, mode) for one, mode in modes if not _narrow(control, mode)]
@@ -91,6 +104,10 @@ def judge(control: Control, observation: Observation) -> Verdict:
             return Verdict(PASS)
         first = state["found"][0]
         return Verdict(FAIL, f"{first.path}:{first.first + 1} takes messages from the network")
+    if check == "encryption":
+        if control.value == "accepted" or not state["clear"]:
+            return Verdict(PASS)
+        return Verdict(FAIL, f"{state['clear'][0]} in the clear", by_hand=True)
     if not state["modes"]:
         return Verdict(FAIL, f"{_MAIN} sets no FileCreateMode: rsyslog takes 0644")
     if state["open"]:
@@ -106,6 +123,8 @@ def plan(control: Control, observation: Observation, stage: Stage) -> None:
     elif check == "reception":
         for path in sorted(state["paths"]):
             stage.edit(path, _quiet(path), validator="rsyslog")
+    elif check == "encryption":
+        return  # where the log has to arrive, and how, is for a person to say
     elif state["modes"]:
         for path in sorted({one.path for one, _mode in state["open"]}):
             stage.edit(path, _narrowed(int(control.value, 8)), validator="rsyslog")
@@ -158,6 +177,28 @@ def _forwarding(address: str) -> str:
 
 def _narrow(control: Control, mode: str) -> bool:
     return int(mode, 8) & ~int(control.value, 8) == 0
+
+
+def _in_clear(statements: list[_Statement]) -> Iterator[tuple[_Statement, str]]:
+    """What sends to another host without TLS, and to which."""
+    old_mode = "0"
+    for one in statements:
+        mode = _OLD_MODE.match(one.text)
+        old_mode = mode[1] if mode else old_mode
+        sends = _SENDS.match(one.text)
+        if sends and not _LOCAL.match(sends[2]) and (sends[1] == "@" or old_mode == "0"):
+            yield one, sends[2]
+        for action in _ACTION.finditer(one.text):
+            given = {name.lower(): value for name, value in _PARAMETER.findall(one.text)}
+            target = given.get("target", "a host")
+            if not _LOCAL.match(target) and not _is_encrypted(action[1].lower(), given):
+                yield one, target
+
+
+def _is_encrypted(kind: str, given: dict[str, str]) -> bool:
+    if kind == "relp":
+        return given.get("tls", "").lower() == "on"
+    return given.get("protocol", "").lower() == "tcp" and given.get("streamdrivermode") == "1"
 
 
 def _statements(host: Host, path: str, depth: int) -> Iterator[_Statement]:

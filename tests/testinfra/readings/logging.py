@@ -82,6 +82,12 @@ READINGS = {
         wrong="true",
         own_kernel=True,
     ),
+    "logging_forwarding_encrypted": Reading(
+        read="grep -c @192.0.2.1 /etc/rsyslog.d/20-weak.conf",
+        right="",
+        wrong="echo 'auth.* @192.0.2.1' > /etc/rsyslog.d/20-weak.conf",
+        by_hand="rm /etc/rsyslog.d/20-weak.conf",
+    ),
     "logging_rotation": unit(
         "logrotate.timer", "enabled\nactive", "systemctl -q disable --now logrotate.timer"
     ),
