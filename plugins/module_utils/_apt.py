@@ -27,6 +27,10 @@ _ONE_LINE = re.compile(
 _YES = {"yes", "true", "with", "on", "enable", "1"}
 _NO = {"no", "false", "without", "off", "disable", "0"}
 _HELPER = "/usr/lib/apt/apt-helper"
+_SOURCES = "${db:Status-Status} ${source:Package}\n"
+_PREFERENCES = "/etc/apt/preferences"
+_PIN_FILE = re.compile(r"[A-Za-z0-9_-]+|[A-Za-z0-9_.-]+\.pref")  # apt passes over all others
+_EXPLANATION = re.compile(r"(?im)^explanation:")  # may come more than once
 
 
 class Source(NamedTuple):
@@ -244,6 +248,44 @@ def newest(lists: list[bytes]) -> dict[str, str]:
                 if name not in found or compare(version, found[name]) > 0:
                     found[name] = version
     return found
+
+
+def source_packages(host: Host) -> set[str]:
+    """The source packages of all that is installed. Raises HostError."""
+    rows = (
+        line.split(" ") for line in host.output(["dpkg-query", "-W", "-f", _SOURCES]).split("\n")
+    )
+    found = {row[1] for row in rows if len(row) == 2 and row[0] == "installed"}
+    if not found:
+        raise HostError("dpkg-query tells of no installed package")
+    return found
+
+
+class Pin(NamedTuple):
+    """A paragraph of apt's preferences: where it stands, for what, and how strong it is."""
+
+    path: str
+    line: int
+    packages: str
+    priority: int
+
+
+def pins(host: Host) -> list[Pin]:
+    """What is preferred, by hand. Raises HostError for a paragraph that cannot be understood."""
+    return host.once("apt pins", lambda: list(_pins(host)))
+
+
+def _pins(host: Host) -> Iterator[Pin]:
+    folder = f"{_PREFERENCES}.d"
+    files = [f"{folder}/{name}" for name in host.names(folder) if _PIN_FILE.fullmatch(name)]
+    for path in (_PREFERENCES, *files):
+        text = _EXPLANATION.sub("#", host.text(path) or "")
+        for start, fields in _stanzas(text, path):
+            try:
+                priority = int(fields["pin-priority"])
+                yield Pin(path, start, fields["package"], priority)
+            except (KeyError, ValueError) as error:
+                raise HostError(f"{path}:{start}: is no pin that can be understood") from error
 
 
 def names_in(lists: list[bytes]) -> set[str]:

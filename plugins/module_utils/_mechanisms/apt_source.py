@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
-"""Where packages come from: the sources that apt uses, and the keys that it believes."""
+"""Where packages come from: apt's sources, the keys that it believes, what it prefers by pins."""
 
 from __future__ import annotations
 
@@ -19,10 +19,13 @@ from ansible_collections.ringfence.hosting.plugins.module_utils._control import 
 from ansible_collections.ringfence.hosting.plugins.module_utils._host import Host
 
 # check: signatures (none is waived), keys (each source names its own), keyring (apt's old one is
-# empty), security (Debian's security updates are among the sources, and were fetched).
+# empty), security (Debian's security updates are among the sources, and were fetched), pins (none
+# takes an older version; the value: packages, as written in a pin, that may be taken back).
 PARAMS = {"check": "str"}
 VALUE = ("str", "list")
 
+# From here on apt takes a version even where that is older than the one installed.
+_TAKES_BACK = 1000
 _OLD_KEYRING = "/etc/apt/trusted.gpg"
 # Options of a source that make apt believe what is not signed, badly signed or long out of date.
 _WAIVING = ("trusted", "allow-insecure", "allow-weak", "allow-downgrade-to-insecure")
@@ -82,9 +85,18 @@ def _security(host: Host, _control: Control) -> list[str]:
     return [f"no source has {codename}-security"]
 
 
+def _pins(host: Host, control: Control) -> list[str]:
+    return [
+        f"{pin.path}:{pin.line}: {pin.packages} has the priority {pin.priority}: older versions too"
+        for pin in _apt.pins(host)
+        if pin.priority >= _TAKES_BACK and pin.packages not in control.value
+    ]
+
+
 _CHECKS: dict[str, Any] = {
     "signatures": _signatures,
     "keys": _keys,
     "keyring": _keyring,
     "security": _security,
+    "pins": _pins,
 }

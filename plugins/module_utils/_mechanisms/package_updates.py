@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import os
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, date, datetime
 from fnmatch import fnmatchcase
@@ -22,7 +23,8 @@ from ansible_collections.ringfence.hosting.plugins.module_utils._control import 
 )
 from ansible_collections.ringfence.hosting.plugins.module_utils._host import Host, HostError
 
-# check: pending, lists, strays, support. days: how old lists may be before what waits is unknown.
+# check: pending, lists, strays, support, ended (support of single packages). days: how old lists
+# may be before what waits is unknown.
 # releases: "12 2026-06-10 2028-06-30": a release, the last day of support and that of LTS.
 PARAMS = {"check": "str", "days": "int?", "releases": "list?"}
 VALUE = ("int", "list", "str")
@@ -33,6 +35,8 @@ _STAMPS = (
     "/var/lib/apt/periodic/update-success-stamp",
     "/var/lib/apt/periodic/update-stamp",
 )
+# Of the package debian-security-support.
+_SUPPORT = "/usr/share/debian-security-support"
 _SHOWN = 10
 _DAY = 86400
 
@@ -158,17 +162,22 @@ def _judge_strays(_control: Control, observation: Observation) -> Verdict:
 
 
 def _observe_support(host: Host, control: Control) -> Observation:
+    release = _release(host)
+    for row in control.params["releases"]:
+        name, full, extended = row.split()
+        if name == release:
+            return _supported(release, date.fromisoformat(full), date.fromisoformat(extended))
+    return Observation({"seen": "none"}, f"release {release}, of which nothing is known")
+
+
+def _release(host: Host) -> str:
     lines = dict(
         line.partition("=")[::2] for line in (host.text("/etc/os-release") or "").splitlines()
     )
     release = lines.get("VERSION_ID", "").strip("\"'")
     if not release:
         raise HostError("/etc/os-release does not say which release this is")
-    for row in control.params["releases"]:
-        name, full, extended = row.split()
-        if name == release:
-            return _supported(release, date.fromisoformat(full), date.fromisoformat(extended))
-    return Observation({"seen": "none"}, f"release {release}, of which nothing is known")
+    return release
 
 
 def _supported(release: str, full: date, extended: date) -> Observation:
@@ -187,15 +196,62 @@ def _judge_support(control: Control, observation: Observation) -> Verdict:
     return Verdict(FAIL, observation.shown)
 
 
+def _observe_ended(host: Host, control: Control) -> Observation:
+    path = f"{_SUPPORT}/security-support-ended.deb{_release(host)}"
+    text = host.text(path)
+    if text is None:
+        return Observation({"known": False}, f"there is no {path}")
+    installed = sorted(_apt.source_packages(host) - set(control.value))
+    ended = [
+        f"{name} (since {since})"
+        for pattern, since in _ended(text, path)
+        for name in installed
+        if pattern.fullmatch(name)
+    ]
+    more = f" and {len(ended) - _SHOWN} more" if len(ended) > _SHOWN else ""
+    shown = f"{', '.join(ended[:_SHOWN])}{more}" or "none"
+    return Observation({"known": True, "count": len(ended)}, shown)
+
+
+def _ended(text: str, path: str) -> Iterator[tuple[re.Pattern[str], date]]:
+    """Names of source packages, and since when, of what has lost its support by today.
+
+    A line: pattern, last version, day, reason.
+    """
+    today = datetime.now(UTC).date()
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        try:
+            pattern, _version, day = line.split()[:3]
+            since = date.fromisoformat(day)
+            name = re.compile(pattern)
+        except (ValueError, re.error) as error:
+            raise HostError(f"{path}:{number} cannot be understood") from error
+        if since <= today:
+            yield name, since
+
+
+def _judge_ended(_control: Control, observation: Observation) -> Verdict:
+    if not observation.state["known"]:
+        said = f"what has lost its support is not known: {observation.shown}"
+        return Verdict(FAIL, f"{said}; install debian-security-support")
+    if not observation.state["count"]:
+        return Verdict(PASS)
+    return Verdict(FAIL, f"no update comes any more for {observation.shown}")
+
+
 _OBSERVE: dict[str, Callable[[Host, Control], Observation]] = {
     "pending": _observe_pending,
     "lists": _observe_lists,
     "strays": _observe_strays,
     "support": _observe_support,
+    "ended": _observe_ended,
 }
 _JUDGE: dict[str, Callable[[Control, Observation], Verdict]] = {
     "pending": _judge_pending,
     "lists": _judge_lists,
     "strays": _judge_strays,
     "support": _judge_support,
+    "ended": _judge_ended,
 }

@@ -76,6 +76,13 @@ READINGS = {
         "Acquire::AllowDowngradeToInsecureRepositories", "false", "true"
     ),
     "packages_downgrades": _apt("APT::Get::allow-downgrades", "false", "true"),
+    "packages_pins": Reading(
+        read="apt-cache policy | grep -c '^ *1001 '",
+        right="0",
+        wrong="printf 'Package: *\\nPin: origin \"old.example\"\\nPin-Priority: 1001\\n' "
+        "> /etc/apt/preferences.d/weak",
+        by_hand="rm /etc/apt/preferences.d/weak",
+    ),
     "packages_fresh_sources": _apt("Acquire::Check-Valid-Until", "true", "false"),
     "packages_verified_servers": _apt("Acquire::https::Verify-Peer", "true", "false"),
     "packages_download_user": _apt("APT::Sandbox::User", "_apt", "root"),
@@ -126,6 +133,7 @@ READINGS = {
     "packages_checksums": present("debsums"),
     "packages_temporary_folders": present("libpam-tmpdir"),
     "packages_restart_check": present("needrestart"),
+    "packages_support_list": present("debian-security-support"),
     "packages_process_accounting": Reading(
         read="systemctl is-enabled acct.service; /bin/true; lastcomm true | grep -o -m 1 ^true",
         right="enabled\ntrue",
