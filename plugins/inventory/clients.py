@@ -230,6 +230,10 @@ class InventoryModule(BaseInventoryPlugin, Cacheable):  # type: ignore[misc]
                 variables |= values.of(placements, given)
             except IrreconcilableError as error:
                 raise AnsibleParserError(f"host {host}: {error}") from None
+            domains = register.certbot_domains(placements)
+            if domains and register.CERTBOT_VARIABLE not in given:
+                asked = {*variables.get(register.CERTBOT_VARIABLE, []), *domains}
+                variables[register.CERTBOT_VARIABLE] = sorted(asked)
             if given:
                 variables["ringfence_handmade"] = _plain(given)
             # Straight to the host: the register holds data, no templates, and Ansible would walk

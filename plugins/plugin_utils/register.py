@@ -47,6 +47,8 @@ HandmadeByHost = Mapping[str, Mapping[str, Handmade]]
 SHIPPED_TIERS = Path(__file__).resolve().parents[2] / "tiers" / "tiers.yml"
 SINGLE_FILES = ("people", "third_parties", "waivers", "tiers", "blocked")
 SUFFIXES = (".yml", ".yaml")
+# The value of the control certificates_issued.
+CERTBOT_VARIABLE = "certificates_by_certbot"
 
 
 class HasControls(Protocol):
@@ -225,7 +227,7 @@ def waivers_of(register: Register, host: str, groups: Collection[str] = ()) -> l
 def site_vars(register: Register, place: Placement, today: date) -> dict[str, Any]:
     """What a host is told of a site: no person, no contact, no record of processing."""
     client, site = place.client, place.site
-    keys = ("domains", "root", "user", "web_server", "php", "cms", "database")
+    keys = ("domains", "root", "user", "web_server", "php", "cms", "database", "certificate")
     cdn = _cdn(register, site)
     settings = register_tiers.site_settings(register.tiers, client, site)
     settings.pop("review", None)  # of people, not of hosts
@@ -254,6 +256,12 @@ def site_vars(register: Register, place: Placement, today: date) -> dict[str, An
             "addresses": _current(found["security"]["addresses"], today),
         }
     return found
+
+
+def certbot_domains(placements: Iterable[Placement]) -> list[str]:
+    """The domains of the sites for which certbot is to issue the certificate."""
+    asking = [place.site for place in placements if place.site.get("certificate") == "certbot"]
+    return sorted({domain for site in asking for domain in site["domains"]})
 
 
 def _has_left(register: Register, person: str, today: date) -> bool:

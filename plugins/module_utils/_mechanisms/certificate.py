@@ -26,12 +26,13 @@ from ansible_collections.ringfence.hosting.plugins.module_utils._host import Hos
 
 # check: expiry (the value: days that must be left), chain (files of further authorities), names
 # (those that need not be covered), match, strength (bits of an RSA key), key_files (mode),
-# renewal, served.
+# issued (domains whose certificate is to be certbot's), renewal, served.
 PARAMS = {"check": "str"}
 VALUE = ("int", "list", "str", "mode")
 
 _LINEAGE = re.compile(r"/etc/letsencrypt/live/([^/]+)/")
 _TIMERS = ("certbot.timer", "snap.certbot.renew.timer")
+_RENEWERS = ("certbot.service", "snap.certbot.renew.service")
 _STRONG = ("Ed25519", "Ed448")
 _RELOADS = {"nginx": "reload_nginx", "apache": "reload_apache"}
 
@@ -64,7 +65,9 @@ def observe(host: Host, control: Control) -> Observation:
 
 def judge(control: Control, observation: Observation) -> Verdict:
     state = observation.state
-    if not state["count"]:
+    if control.params["check"] == "issued" and not control.value:
+        return Verdict(NOT_APPLICABLE, "no site asks for a certificate of certbot's")
+    if control.params["check"] != "issued" and not state["count"]:
         return Verdict(NOT_APPLICABLE, "no site is served by TLS")
     if control.params["check"] == "renewal" and not state["renewed"]:
         return Verdict(NOT_APPLICABLE, "no certificate is certbot's")
@@ -207,6 +210,17 @@ def _lineages(items: list[_certificates.Served]) -> list[str]:
     return sorted({match[1] for match in found if match is not None})
 
 
+def _issued(host: Host, control: Control, items: list[_certificates.Served]) -> Iterator[_Wrong]:
+    del host
+    for name in control.value:
+        holders = [item for item in items if name in item.names]
+        if not holders:
+            yield _Wrong(f"{name} is not served by TLS")
+        for item in holders:
+            if not _LINEAGE.match(item.certificate):
+                yield _Wrong(f"{item.place}: {name} shows {item.certificate}, not certbot's")
+
+
 def _renewal(host: Host, control: Control, items: list[_certificates.Served]) -> Iterator[_Wrong]:
     del control
     names = _lineages(items)
@@ -216,11 +230,16 @@ def _renewal(host: Host, control: Control, items: list[_certificates.Served]) ->
         if host.text(f"/etc/letsencrypt/renewal/{name}.conf") is None:
             yield _Wrong(f"certbot does not renew {name}: /etc/letsencrypt/renewal has nothing")
     shown = host.output(
-        ["systemctl", "show", "-p", "Id,UnitFileState,ActiveState,LoadState", *_TIMERS]
+        ["systemctl", "show", "-p", "Id,UnitFileState,ActiveState,LoadState", *_TIMERS, *_RENEWERS]
     )
     units = [dict(row.split("=", 1) for row in block.splitlines() if "=" in row)
              for block in shown.split("\n\n")]  # fmt: skip
-    known = [unit for unit in units if unit.get("LoadState") == "loaded"]
+    for unit in units:
+        if unit.get("Id") in _RENEWERS and unit.get("ActiveState") == "failed":
+            yield _Wrong(f"{unit['Id']} failed: `journalctl -u {unit['Id']}` says why")
+    known = [
+        unit for unit in units if unit.get("LoadState") == "loaded" and unit.get("Id") in _TIMERS
+    ]
     running = [
         unit
         for unit in known
@@ -231,10 +250,9 @@ def _renewal(host: Host, control: Control, items: list[_certificates.Served]) ->
     if not known:
         yield _Wrong("nothing renews certbot's certificates: there is no timer for it")
         return
-    unit = str(known[0].get("Id"))
-    yield _Wrong(
-        f"{unit} is switched off, and nothing renews the certificates", _Mend("unit", unit)
-    )
+    timer = known[0]["Id"]
+    said = f"{timer} is switched off, and nothing renews the certificates"
+    yield _Wrong(said, _Mend("unit", timer))
 
 
 def _served(host: Host, control: Control, items: list[_certificates.Served]) -> Iterator[_Wrong]:
@@ -264,6 +282,7 @@ _CHECKS: dict[str, Any] = {
     "match": _match,
     "strength": _strength,
     "key_files": _key_files,
+    "issued": _issued,
     "renewal": _renewal,
     "served": _served,
 }

@@ -75,6 +75,19 @@ READINGS = {
         wrong=f"chmod 644 {_KEY}",
         hosted=True,
     ),
+    # Asked for blog.example: tests/hosts/certificates has certbot itself, and an authority.
+    "certificates_issued": Reading(
+        read="sed -n 's/^ *SSLCertificateFile //p' /etc/apache2/sites-enabled/blog.conf",
+        right="/etc/letsencrypt/live/blog.example/fullchain.pem",
+        wrong="true",
+        by_hand="""mkdir -p /etc/letsencrypt/live/blog.example /etc/letsencrypt/renewal
+cp /etc/ssl/certs/blog.example.pem /etc/letsencrypt/live/blog.example/fullchain.pem
+touch /etc/letsencrypt/renewal/blog.example.conf
+sed -i 's|/etc/ssl/certs/blog.example.pem|/etc/letsencrypt/live/blog.example/fullchain.pem|' \
+    /etc/apache2/sites-available/blog.conf
+systemctl reload apache2; sleep 1""",
+        hosted=True,
+    ),
     "certificates_renewal": Reading(
         read="systemctl is-enabled certbot.timer; systemctl is-active certbot.timer",
         right="enabled\nactive",

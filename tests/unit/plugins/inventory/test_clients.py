@@ -440,3 +440,15 @@ def test_an_editor_finds_the_schema(file: Path) -> None:
     found = (file.parent / first.removeprefix(mark)).resolve()
     assert found == ROOT / "plugins" / "plugin_utils" / "schemas" / f"{kind}.json"
     assert found.is_file()
+
+
+def test_a_host_is_told_which_domains_ask_for_a_certificate(
+    untouched: dict[str, Any], example: Path
+) -> None:
+    asked = ["harbour-cafe.example", "www.harbour-cafe.example"]
+    assert variables(untouched, "web1")[register.CERTBOT_VARIABLE] == asked
+    assert register.CERTBOT_VARIABLE not in variables(untouched, "web2")
+    (example / "host_vars").mkdir(exist_ok=True)
+    by_hand = f"{register.CERTBOT_VARIABLE}: [other.example]\n"
+    (example / "host_vars" / "web1.yml").write_text(by_hand, encoding="utf-8")
+    assert variables(listed(example), "web1")[register.CERTBOT_VARIABLE] == ["other.example"]
