@@ -12,6 +12,7 @@ import ast
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -110,6 +111,8 @@ def value_problem(control: dict[str, Any], value: Any) -> str | None:
     chosen: list[Any] = value if isinstance(value, list) else [value]
     if "choices" in spec and not all(item in spec["choices"] for item in chosen):
         return f"found {value!r}, expected one of {', '.join(map(str, spec['choices']))}"
+    if "pattern" in spec and not re.fullmatch(spec["pattern"], value):
+        return f"found {value!r}, expected {spec['expected']}"
     if "min" in spec and value < spec["min"]:
         return f"found {value}, expected at least {spec['min']}"
     if "max" in spec and value > spec["max"]:

@@ -72,6 +72,14 @@ def test_our_own_catalogue_is_sound() -> None:
     assert len(found.by_value_name) == len(found.controls)
 
 
+@pytest.mark.parametrize(
+    ("value", "wrong"), [("", False), ("https://logs.example:19532", False), ("http://logs", True)]
+)
+def test_the_journal_goes_nowhere_in_the_clear(value: str, wrong: bool) -> None:
+    said = catalogue.value_problem(catalogue.load().controls["logging_journal_upload"], value)
+    assert bool(said) == wrong
+
+
 # What is changed in these can reach a hosted site, or those who bring its files.
 _REACH_SITES = ("apache", "nginx", "php_fpm", "filesystem", "services", "firewall")
 # Nothing of a site is read there, or it stays as readable as it was.
@@ -111,6 +119,22 @@ _BAD = {
     "default too high": (_with(value__default=3), "found 3, expected at most 2"),
     "default too low": (_with(value__default=0), "found 0, expected at least 1"),
     "choice": (_with(value__choices=[2]), "found 1, expected one of 2"),
+    "pattern": (
+        _with(
+            value={
+                "name": "x_url",
+                "type": "str",
+                "default": "http://a",
+                "pattern": "https://.+",
+                "expected": "an address by TLS",
+            }
+        ),
+        "found 'http://a', expected an address by TLS",
+    ),
+    "pattern without words": (
+        _with(value={"name": "x_url", "type": "str", "default": "a", "pattern": "a"}),
+        "expected",
+    ),
     "order of a text": (
         _with(value__stricter="superset"),
         "value.stricter: found superset for a value of type int, expected a list or a mode",
