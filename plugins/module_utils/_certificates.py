@@ -75,6 +75,12 @@ def _served(host: Host) -> Iterator[Served]:
                 yield from _of_apache(configuration, site)
 
 
+def of_running_servers(host: Host, items: list[Served]) -> list[Served]:
+    """What visitors get: less the sites of a server that is installed beside the one that runs."""
+    running = {server for server, pid_file in _PID_FILES.items() if _web_live.runs(host, pid_file)}
+    return [item for item in items if item.server in running or not running]
+
+
 def _of_nginx(configuration: _nginx.Configuration) -> Iterator[Served]:
     for server in configuration.servers():
         if not server.tls or server.block.own("ssl_reject_handshake"):

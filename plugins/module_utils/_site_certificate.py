@@ -100,16 +100,13 @@ def _make_folder(host: Host) -> None:
 def lineage(host: Host, domains: Iterable[str]) -> str:
     """The folder of a certificate of certbot's for all `domains`; "" where there is none."""
     wanted = list(domains)
-    for name in host.names(LIVE):
-        data = host.read(f"{LIVE}/{name}/fullchain.pem")
-        if data is None:
-            continue
+    for path in host.glob(f"{LIVE}/*/fullchain.pem"):
         try:
-            leaf = _x509.certificates(data)[0]
+            leaf = _x509.certificates(host.read(path) or b"")[0]
         except (ValueError, IndexError) as error:
-            raise HostError(f"{LIVE}/{name}/fullchain.pem cannot be understood") from error
+            raise HostError(f"{path} cannot be understood") from error
         if all(_certificates.covers(leaf, domain) for domain in wanted):
-            return f"{LIVE}/{name}"
+            return path.rpartition("/")[0]
     return ""
 
 
@@ -171,10 +168,10 @@ def _certonly(site: Mapping[str, Any], authority: Authority) -> list[str]:
 def _elsewhere(host: Host, asking: list[dict[str, Any]]) -> Iterator[str]:
     for site in asking:
         folder = lineage(host, site["domains"])
-        for item in _certificates.served(host) if folder else ():
-            if set(item.names) & set(site["domains"]) and not item.certificate.startswith(
-                f"{LIVE}/"
-            ):
+        shown = [item for item in _certificates.served(host) if item.server == site["web_server"]]
+        for item in shown if folder else ():
+            mine = not set(item.names).isdisjoint(site["domains"])
+            if mine and not item.certificate.startswith(f"{LIVE}/"):
                 yield (
                     f"{_label(site)}: {item.place} names {item.certificate}, "
                     f"expected {folder}/fullchain.pem with privkey.pem"

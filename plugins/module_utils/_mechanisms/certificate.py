@@ -211,9 +211,9 @@ def _lineages(items: list[_certificates.Served]) -> list[str]:
 
 
 def _issued(host: Host, control: Control, items: list[_certificates.Served]) -> Iterator[_Wrong]:
-    del host
+    shown = _certificates.of_running_servers(host, items)
     for name in control.value:
-        holders = [item for item in items if name in item.names]
+        holders = [item for item in shown if name in item.names]
         if not holders:
             yield _Wrong(f"{name} is not served by TLS")
         for item in holders:

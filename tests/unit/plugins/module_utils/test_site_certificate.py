@@ -62,6 +62,7 @@ def _tree(folder: Path, shown: str, *lineages: str) -> None:
         live = folder / "etc/letsencrypt/live" / name
         live.mkdir(parents=True)
         (live / "fullchain.pem").write_text(pem, encoding="utf-8")
+        (live.parent / "README").touch()  # certbot's own, beside the folders
     (folder / "etc/nginx").mkdir(parents=True)
     (folder / "etc/nginx/nginx.conf").write_text(NGINX.format(certificate=shown), encoding="utf-8")
 
