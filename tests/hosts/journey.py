@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The journey of controls over real hosts: broken, audited, applied, read, applied again."""
+"""The journey of controls over real hosts: broken, audited, applied, read, applied again.
+
+Before it is applied it is announced: by `--check`, on a host where everything is wrong.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from tests.testinfra.readings import Reading
 # Not the guard is tried here: a busy machine may take its time.
 _PATIENT = ("-e", "ringfence_guard_timeout=600")
 # What an agency would declare of the account that automation signs in with.
-_OPERATOR = ("-e", '{"sudo_passwordless_rules": ["ops"], "ssh_allow_groups": ["ops"]}')
+OPERATOR = ("-e", '{"sudo_passwordless_rules": ["ops"], "ssh_allow_groups": ["ops"]}')
 
 Statuses = dict[str, dict[str, str]]
 
@@ -25,6 +28,7 @@ class Journey:
 
     fresh: Statuses
     broken: Statuses
+    announced: Statuses
     applied: Statuses
     mended: Statuses
     again: Statuses
@@ -45,9 +49,9 @@ def travel(
     """
     runs: dict[str, Done] = {}
 
-    def stop(name: str, playbook: str) -> Statuses:
+    def stop(name: str, playbook: str, *more: str) -> Statuses:
         runs[name] = play(
-            fleet, playbook, *_PATIENT, *_OPERATOR, *options, evidence_in=folder / name
+            fleet, playbook, *_PATIENT, *OPERATOR, *options, *more, evidence_in=folder / name
         )
         return {host: statuses(evidence(folder / name), host) for host in hosts}
 
@@ -56,13 +60,14 @@ def travel(
         sh(fleet, host, "\n".join(reading.wrong for reading in shown.values()))
         sh(fleet, host, "systemctl restart ssh")
     broken = stop("broken", "audit.yml")
+    announced = stop("announced", "apply.yml", "--check", "--diff")
     applied = stop("applied", "apply.yml")
     for host in hosts:
         sh(fleet, host, "\n".join(r.by_hand for r in shown.values() if r.by_hand))
     read = {host: {name: _read(fleet, host, r) for name, r in shown.items()} for host in hosts}
     mended = stop("mended", "audit.yml")
     again = stop("again", "apply.yml")
-    return Journey(fresh, broken, applied, mended, again, read, runs)
+    return Journey(fresh, broken, announced, applied, mended, again, read, runs)
 
 
 def _read(fleet: Fleet, host: str, reading: Reading) -> str:

@@ -24,6 +24,7 @@ ELSEWHERE = FAMILIES["bans"]
 SHOWN = {
     name: reading for name, reading in READINGS.items() if reading.hosted and name not in ELSEWHERE
 }
+ONLY_APPLY_KNOWS: tuple[str, ...] = ()
 BY_HAND = [name for name, reading in SHOWN.items() if reading.by_hand]
 _FAMILIES = [family for family, readings in FAMILIES.items() if set(readings) & set(SHOWN)]
 
@@ -32,14 +33,25 @@ _FAMILIES = [family for family, readings in FAMILIES.items() if set(readings) & 
 def journey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
     with Servers(f"hosting-{os.getpid()}", HOSTS, dict.fromkeys(HOSTS, "apache")) as servers:
         folder = tmp_path_factory.mktemp("evidence")
-        families = json.dumps({"ringfence_families": _FAMILIES})
-        yield travel(servers, HOSTS, SHOWN, folder, "-e", families)
+        asked = {"ringfence_families": _FAMILIES, "certificates_by_certbot": ["blog.example"]}
+        yield travel(servers, HOSTS, SHOWN, folder, "-e", json.dumps(asked))
 
 
 @pytest.mark.parametrize("host", HOSTS)
 @pytest.mark.parametrize("name", SHOWN)
 def test_fails_before(journey: Journey, host: str, name: str) -> None:
     assert journey.broken[host][name] == "fail"
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_check_announces_what_apply_then_does(journey: Journey, host: str) -> None:
+    announced, applied = journey.announced[host], journey.applied[host]
+    differ = {
+        name: (announced[name], status)
+        for name, status in applied.items()
+        if announced[name] != status and name not in ONLY_APPLY_KNOWS
+    }
+    assert differ == {}
 
 
 @pytest.mark.parametrize("host", HOSTS)
@@ -68,5 +80,6 @@ def test_a_second_apply_changes_nothing(journey: Journey, host: str) -> None:
 
 @pytest.mark.parametrize("host", HOSTS)
 def test_nothing_ends_in_an_error(journey: Journey, host: str) -> None:
-    for seen in (journey.fresh, journey.broken, journey.applied, journey.mended, journey.again):
+    stops = (journey.fresh, journey.broken, journey.announced, journey.applied, journey.mended)
+    for seen in (*stops, journey.again):
         assert "error" not in seen[host].values()
