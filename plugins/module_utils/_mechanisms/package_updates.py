@@ -37,6 +37,7 @@ _STAMPS = (
 )
 # Of the package debian-security-support.
 _SUPPORT = "/usr/share/debian-security-support"
+_ENDED_LISTS = ("security-support.deb", "security-support-ended.deb")
 _SHOWN = 10
 _DAY = 86400
 
@@ -197,10 +198,11 @@ def _judge_support(control: Control, observation: Observation) -> Verdict:
 
 
 def _observe_ended(host: Host, control: Control) -> Observation:
-    path = f"{_SUPPORT}/security-support-ended.deb{_release(host)}"
-    text = host.text(path)
+    release = _release(host)
+    lists = {path: host.text(f"{_SUPPORT}/{path}{release}") for path in _ENDED_LISTS}
+    path, text = next(((p, t) for p, t in lists.items() if t is not None), ("", None))
     if text is None:
-        return Observation({"known": False}, f"there is no {path}")
+        return Observation({"known": False}, f"there is no list for release {release}")
     installed = sorted(_apt.source_packages(host) - set(control.value))
     ended = [
         f"{name} (since {since})"
@@ -216,17 +218,22 @@ def _observe_ended(host: Host, control: Control) -> Observation:
 def _ended(text: str, path: str) -> Iterator[tuple[re.Pattern[str], date]]:
     """Names of source packages, and since when, of what has lost its support by today.
 
-    A line: pattern, last version, day, reason.
+    A line: pattern, last version, day, reason; since Debian 13 what the line says, such as
+    non-supported, stands behind the pattern.
     """
     today = datetime.now(UTC).date()
     for number, line in enumerate(text.splitlines(), 1):
-        if not line.strip() or line.startswith("#"):
+        words = line.split()
+        if not words or line.startswith("#"):
             continue
+        if path == _ENDED_LISTS[0]:
+            if words[1:2] != ["non-supported"]:
+                continue
+            del words[1]
         try:
-            pattern, _version, day = line.split()[:3]
-            since = date.fromisoformat(day)
-            name = re.compile(pattern)
-        except (ValueError, re.error) as error:
+            since = date.fromisoformat(words[2])
+            name = re.compile(words[0])
+        except (IndexError, ValueError, re.error) as error:
             raise HostError(f"{path}:{number} cannot be understood") from error
         if since <= today:
             yield name, since

@@ -52,11 +52,12 @@ READINGS = {
         "mv /etc/old /etc/os-release",
         by_hand="ln -sf ../usr/lib/os-release /etc/os-release",
     ),
-    # Mended by what packages_support_list brings.
+    # Mended by what packages_support_list brings, once /etc/os-release is true again.
     "updates_supported_packages": Reading(
         read="check-support-status --type ended | wc -l",
         right="0",
         wrong="true",
+        by_hand="true",
     ),
     "updates_reboot_asked": Reading(
         read="ls /run/reboot-required",
