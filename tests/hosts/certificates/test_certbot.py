@@ -241,7 +241,8 @@ def test_a_name_that_leads_elsewhere_is_told_and_hurts_no_other_site(world: Worl
     assert done.returncode != 0
     assert "acme/plain: certbot: " in done.output
     assert "acme/shop: certbot" not in done.output
-    assert sh(world.servers, "web1", "ls /etc/letsencrypt/live | sort").split()[1:] == []
+    live = sh(world.servers, "web1", "ls -d /etc/letsencrypt/live/*/").split()
+    assert live == ["/etc/letsencrypt/live/acme__shop/"]
 
 
 def test_no_key_is_shown_and_none_can_be_read(world: World) -> None:
