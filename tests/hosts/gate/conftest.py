@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,9 +16,9 @@ import pexpect
 import pytest
 
 from tests.hosts.gate.visitor import Enrolled, Visitor
-from tests.hosts.playing import ROOT, Done, play, sh
+from tests.hosts.playing import ROOT, Done, evidence, play, sh, statuses
 from tests.hosts.second_factor.people import PLAYBOOK, Screen, clean_environment
-from tests.hosts.sites import Servers
+from tests.hosts.sites import Servers, visits
 
 WEB = {"web1": "nginx", "web2": "apache"}
 HOSTS = {"web1": "bookworm", "web2": "trixie"}
@@ -64,7 +65,13 @@ class Gates:
         self.people: dict[tuple[str, str], Enrolled] = {}
         self.public: dict[str, list[str]] = {}
 
-    def apply(self, *options: str, name: str = "gate.yml", **settings: Any) -> Done:
+    def apply(
+        self,
+        *options: str,
+        name: str = "gate.yml",
+        evidence_in: Path | None = None,
+        **settings: Any,
+    ) -> Done:
         """Run a playbook; `settings` go to `sites`."""
         variables = {
             "site_gate_portal": "gate.example",
@@ -73,9 +80,17 @@ class Gates:
         }
         path = self.folder / "variables.json"
         path.write_text(json.dumps(variables))
-        return play(
-            self.servers, name, "-e", f"@{path}", *options, evidence_in=self.folder / "evidence"
-        )
+        folder = evidence_in or self.folder / "evidence"
+        return play(self.servers, name, "-e", f"@{path}", *options, evidence_in=folder)
+
+    def audit(self, host: str) -> tuple[dict[str, str], str]:
+        """Control -> status of the shop, by the audit of a host; and all that was said."""
+        folder = self.folder / f"audit-{time.monotonic_ns()}"
+        done = self.apply(
+            "--limit", host, name="site_second_factor_audit.yml", evidence_in=folder
+        )  # fmt: skip
+        assert done.returncode == 0, done.output
+        return statuses(evidence(folder), "site:acme/shop"), done.output
 
     def link(self, host: str, user: str) -> tuple[str, Screen]:
         """The link that the operator's terminal shows, and all that it showed."""
@@ -132,6 +147,8 @@ def gates(
     with Servers(f"gate-{os.getpid()}", HOSTS, WEB, layer=layer) as servers:
         made = Gates(servers, tmp_path_factory.mktemp("gate"))
         made.public = {host: made.crawl(host) for host in HOSTS}
+        for host in HOSTS:
+            visits.begin(servers, host)
         done = made.apply()
         assert done.returncode == 0, done.output
         tested = {Path(item.path).name for item in request.session.items}

@@ -8,8 +8,9 @@ import re
 
 import pytest
 
-from tests.hosts.gate.conftest import HOSTS, PASSWORD, Gates, shell
+from tests.hosts.gate.conftest import HOSTS, PASSWORD, WEB, Gates, shell
 from tests.hosts.gate.visitor import Page, Visitor
+from tests.hosts.sites import visits
 
 pytestmark = pytest.mark.hosts
 
@@ -49,21 +50,38 @@ def test_no_spelling_of_an_admin_path_opens_without_a_session(
 
 
 @each_host
-def test_another_host_header_opens_nothing(gates: Gates, host: str) -> None:
-    """The request line names the shop, the header the blog, which ada may pass."""
-    person = gates.people[host, "ada"]
-    visitor, page = code_page(gates, host, "ada", "https://blog.example/wp-admin/")
-    done = visitor.give_code(page, person.token.next())
-    assert done.host == "blog.example"
-    found = {(one.domain, one.name): one.value for one in visitor.cookies}
-    cookie = found["blog.example", "ringfencegate"]
-    said = shell(
-        gates, host,
-        "curl -ks -o /dev/null -w '%{http_code}' --resolve shop.example:443:127.0.0.1"
-        f" -H 'Cookie: ringfencegate={cookie}' https://shop.example/wp-login.php",
-    )  # fmt: skip
-    # The cookie of one domain is none at another, whoever holds it.
-    assert said in ("302", "403"), said
+def test_the_session_of_one_site_opens_no_other_whatever_is_written_in_the_request(
+    gates: Gates, host: str
+) -> None:
+    person = gates.people[host, "dana"]
+    visitor, page = code_page(gates, host)
+    assert visitor.give_code(page, person.token.next()).host == "shop.example"
+    found = {(one.domain.lstrip("."), one.name): one.value for one in visitor.cookies}
+    shops, portals = (found[name, "ringfencegate"] for name in ("shop.example", "gate.example"))
+
+    def says(cookie: str, site: str, *more: str) -> str:
+        return shell(
+            gates, host,
+            "curl -ks -o /dev/null -w '%{http_code}' --resolve '*:443:127.0.0.1' "
+            f"-H 'Cookie: ringfencegate={cookie}' {' '.join(more)} https://{site}/wp-login.php",
+        ).strip()  # fmt: skip
+
+    assert says(shops, "shop.example") == "200"
+    absolute = "--request-target https://blog.example/wp-login.php"
+    for cookie in (shops, portals):
+        tried = {
+            "the cookie as it is": says(cookie, "blog.example"),
+            "the blog in the request line": says(cookie, "shop.example", absolute),
+            "the blog in the header": says(cookie, "shop.example", "-H 'Host: blog.example'"),
+            "the shop in the header": says(
+                cookie, "blog.example", "-H 'Host: shop.example'", absolute
+            ),
+            "with another's name": says(cookie, "blog.example", "-H 'Auth-User: ada'"),
+            "posted": says(cookie, "blog.example", "-d log=boss -d pwd=sign-in-blog"),
+        }
+        assert set(tried.values()) <= {"302", "400", "403", "421"}, tried
+    visitor.get("https://gate.example/?logout=1")
+    assert says(shops, "shop.example") == "302"
 
 
 @each_host
@@ -91,6 +109,40 @@ def test_a_password_that_the_site_itself_asks_for_is_asked_for_as_before(gates: 
     shell(gates, "web1", f"cat /root/kept > {path} && nginx -t -q && systemctl reload nginx")
     assert " 401" in said.splitlines()[0], said
     assert 'www-authenticate: basic realm="members"' in said.lower(), said
+
+
+# The site itself, or somebody on its server, opens the sign-in of WordPress past the gate.
+_PAST_THE_GATE = {
+    "web1": "sed -i 's|client_max_body_size 16m;|& location = /wp-login.php "
+    "{ auth_request off; return 200 open; }|' /etc/nginx/sites-available/shop.conf"
+    " && nginx -t -q && systemctl reload nginx",
+    "web2": "sed -i /acme__shop.after/d /etc/apache2/sites-available/shop.conf"
+    " && systemctl reload apache2",
+}
+
+
+@each_host
+def test_the_audit_sees_by_trying_that_a_gate_can_be_passed(gates: Gates, host: str) -> None:
+    server, closed = WEB[host], "second_factor_site_gate_closed"
+    found, said = gates.audit(host)
+    assert found[closed] == "pass", said
+    conf = f"/etc/{'nginx' if server == 'nginx' else 'apache2'}/sites-available/shop.conf"
+    shell(gates, host, f"cp -p {conf} /root/kept-shop && {_PAST_THE_GATE[host]}")
+    _until(gates, host, "200")
+    found, said = gates.audit(host)
+    unit = "nginx" if server == "nginx" else "apache2"
+    shell(gates, host, f"cat /root/kept-shop > {conf} && systemctl reload {unit}")
+    _until(gates, host, "302")
+    assert found[closed] == "fail", said
+    assert re.search(r"/wp-\S+ answers (200|302 to shop\.example)", said), said
+    assert gates.audit(host)[0][closed] == "pass"
+
+
+def _until(gates: Gates, host: str, status: str) -> None:
+    """A reload takes effect when new workers answer."""
+    ask = "curl -ks -o /dev/null -w '%{http_code}' --resolve shop.example:443:127.0.0.1"
+    ask += f" https://shop.example/wp-login.php | grep -q {status} && exit 0; sleep 0.5"
+    shell(gates, host, f"for _ in $(seq 60); do {ask}; done; exit 1")
 
 
 @each_host
@@ -187,6 +239,32 @@ def test_too_many_refusals_lock_the_person_out_and_the_right_password_too(
 
 
 @each_host
+def test_wrong_and_used_codes_lock_as_well_until_the_time_is_over(gates: Gates, host: str) -> None:
+    person = gates.people[host, "dana"]
+    for code in ("000000", person.token.shown, "no-code", "000000", person.token.shown):
+        visitor, page = code_page(gates, host)
+        assert visitor.give_code(page, code).host == "gate.example"
+    assert gates.visitor(host).sign_in(ADMIN, "dana", PASSWORD).says(_LOCKED)
+    shell(gates, host, _UNLOCK)
+    visitor, page = code_page(gates, host)
+    done = visitor.give_code(page, person.token.next())
+    assert done.host == "shop.example", "the lock is over"
+
+
+# The lock was to end a second ago.
+_UNLOCK = r"""
+python3 - <<'PY'
+import json, pathlib, time
+path = pathlib.Path('/var/lib/ringfence-gate/users/dana.json')
+account = json.loads(path.read_text())
+assert 1700 < account['locked_until'] - time.time() <= 1800
+account['locked_until'] = int(time.time()) - 1
+path.write_text(json.dumps(account))
+PY
+"""
+
+
+@each_host
 def test_nothing_secret_is_told(gates: Gates, host: str) -> None:
     """Not in the web servers' logs nor in the journal; at rest it is the gate's own."""
     person = gates.people[host, "dana"]
@@ -206,11 +284,28 @@ def test_nothing_secret_is_told(gates: Gates, host: str) -> None:
     assert shell(gates, host, run_as).strip() == "ringfence-gate"
 
 
+_MOVE_END = r"""
+python3 - <<'PY'
+import json, pathlib
+[path] = pathlib.Path('/var/lib/ringfence-gate/links').glob('*.json')
+link = json.loads(path.read_text())
+link['expires'] += {seconds}
+path.write_text(json.dumps(link))
+PY
+"""
+
+
 def test_the_operator_sees_the_link_once_and_nowhere_else(gates: Gates) -> None:
     given = ("-e", "gate_user=dana", "-e", "gate_reason='phone lost'")
     done = gates.apply("--limit", "web1", *given, name="gate_reset.yml")
     assert done.returncode == 0, done.output
+    older, _screen = gates.link("web1", "dana")
+    assert gates.visitor("web1").get(older).status == 200
     link, screen = gates.link("web1", "dana")
+    assert gates.visitor("web1").get(older).status == 404, "a new link takes the older one back"
+    shell(gates, "web1", _MOVE_END.format(seconds=-25 * 3600))
+    assert gates.visitor("web1").get(link).status == 404, "a link ends after a day"
+    shell(gates, "web1", _MOVE_END.format(seconds=25 * 3600))
     token = link.rpartition("/")[2]
     assert screen.text.count(token) == 1
     assert token not in screen.after_leaving()
@@ -267,3 +362,4 @@ def test_taken_out_of_the_register_nothing_is_left(gates: Gates) -> None:
         assert "Log In" in gates.visitor(host).get("https://shop.example/wp-login.php").text
         left = shell(gates, host, _LEFT)
         assert left.strip() == "", left
+        visits.require_all_answered(gates.servers, host)
