@@ -56,6 +56,8 @@ class Commands(TyperGroup):
             code = _code_of(error)
             if code is None:
                 raise
+            if _is_help(error):
+                return code  # its page is printed by then
             return _say(_line(error), code, arguments)
 
 
@@ -63,15 +65,17 @@ def _code_of(error: Exception) -> int | None:
     """The exit code of an error that is meant for the user; None for one that is our fault."""
     from ringfence.errors import BadInputError, NotCheckedError
 
-    if type(error).__name__ == "NoArgsIsHelpError":
-        return BAD_INPUT
-    if isinstance(error, BadInputError) or hasattr(error, "format_message"):
+    if _is_help(error) or isinstance(error, BadInputError) or hasattr(error, "format_message"):
         return BAD_INPUT
     if isinstance(error, NotCheckedError) or type(error).__name__ == "Abort":
         return NOT_CHECKED
     if _is_evidence_error(error):
         return NOT_CHECKED
     return None
+
+
+def _is_help(error: Exception) -> bool:
+    return type(error).__name__ == "NoArgsIsHelpError"
 
 
 def _is_evidence_error(error: Exception) -> bool:

@@ -82,6 +82,14 @@ def test_bad_input(place: Path, call: Call, arguments: tuple[str, ...], said: st
     assert after == [path for path in before if "evidence" not in path.parts]
 
 
+def test_a_group_without_a_command_shows_its_page_alone(place: Path, call: Call) -> None:
+    assert place
+    result = call("review")
+    assert result.exit_code == 3
+    assert "sign-off" in result.output
+    assert "ringfence: " not in result.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
