@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_bucke
 from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_bucket_run as running
 from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_client as connecting
 from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_listing as listing
+from ansible_collections.ringfence.hosting.plugins.module_utils import _s3_reencrypt as reencrypting
 from ansible_collections.ringfence.hosting.plugins.module_utils._s3_heads import Target
 from botocore.exceptions import ClientError
 
@@ -151,3 +153,29 @@ def test_killed_at_any_moment_no_object_is_lost(
         assert (found["Body"].read(), found["SSEKMSKeyId"]) == (body, KMS_KEYS[0])
         tags = client.get_object_tagging(Bucket="objects", Key=name)["TagSet"]
         assert tags == [{"Key": "n", "Value": name}]
+
+
+@pytest.mark.parametrize("size", [1024, 6 * 1024**2])
+def test_a_lock_is_kept_and_so_is_what_it_held(gateway: Gateway, owner: Key, size: int) -> None:
+    client, name = gateway.client(owner), f"held{size}"
+    client.create_bucket(Bucket=name, ObjectLockEnabledForBucket=True)
+    locks = {
+        "ObjectLockMode": "GOVERNANCE",
+        "ObjectLockRetainUntilDate": datetime.now(UTC).replace(microsecond=0) + timedelta(days=9),
+        "ObjectLockLegalHoldStatus": "ON",
+    }
+    body = os.urandom(size)
+    old = client.put_object(Bucket=name, Key="k", Body=body, **locks)["VersionId"]
+    clients = connecting.Clients(gateway.url, REGION, None, None, "s3")
+    order = reencrypting.Order(
+        name, "", "aws:kms", KMS_KEYS[0], True, "copy", None, None, 4, 0, False, 5 * 1024**2
+    )
+    found = reencrypting.reencrypt(clients, order)
+    assert (found["done"], found["clean"]) == (1, True), found
+    head = client.head_object(Bucket=name, Key="k")
+    assert {key: head.get(key) for key in locks} == locks
+    assert head["SSEKMSKeyId"] == KMS_KEYS[0]
+    assert client.get_object(Bucket=name, Key="k")["Body"].read() == body
+    for version in (old, head["VersionId"]):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            client.delete_object(Bucket=name, Key="k", VersionId=version)
