@@ -40,7 +40,8 @@ class Play:
     def start(self) -> subprocess.Popen[str]:
         """Start it in a process group of its own; the caller waits for it."""
         return subprocess.Popen(
-            self.command,
+            # What a shell starts in the background has Ctrl-C switched off, and its children too.
+            ["env", "--default-signal=INT", *self.command],
             cwd=ROOT,
             env=self.environment,
             stdin=subprocess.DEVNULL,

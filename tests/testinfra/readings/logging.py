@@ -86,7 +86,7 @@ READINGS = {
         read="grep -c @192.0.2.1 /etc/rsyslog.d/20-weak.conf",
         right="",
         wrong="echo 'auth.* @192.0.2.1' > /etc/rsyslog.d/20-weak.conf",
-        by_hand="rm /etc/rsyslog.d/20-weak.conf",
+        by_hand="rm /etc/rsyslog.d/20-weak.conf; systemctl restart rsyslog",
     ),
     "logging_rotation": unit(
         "logrotate.timer", "enabled\nactive", "systemctl -q disable --now logrotate.timer"
