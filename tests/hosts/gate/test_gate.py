@@ -362,4 +362,4 @@ def test_taken_out_of_the_register_nothing_is_left(gates: Gates) -> None:
         assert "Log In" in gates.visitor(host).get("https://shop.example/wp-login.php").text
         left = shell(gates, host, _LEFT)
         assert left.strip() == "", left
-        visits.require_all_answered(gates.servers, host)
+        visits.end(gates.servers, host)

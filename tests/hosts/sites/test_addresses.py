@@ -395,7 +395,7 @@ def test_what_is_asked_for_no_more_leaves_no_trace_and_no_request_was_lost(world
     world.load(shop(world), blog())
     for host in ("web1", "web2"):
         assert world.state(host) == world.before[host]
-        visits.require_all_answered(world.servers, host)
+        visits.end(world.servers, host)
 
 
 def test_a_block_by_hand_is_in_force_when_the_command_returns(world: World) -> None:

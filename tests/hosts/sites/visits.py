@@ -30,7 +30,7 @@ while True:
         with open("{_COUNTS}.new", "w") as handle:
             json.dump(found, handle)
         os.rename("{_COUNTS}.new", "{_COUNTS}")
-    time.sleep(0.02)
+    time.sleep(0.05)
 """
 # The counts as they were written after this was asked.
 _NEWER = f"""
@@ -47,6 +47,12 @@ def begin(fleet: Fleet, host: str) -> None:
     """Start to ask, and to count anew."""
     fleet.exec(host, "sh", "-c", f"systemctl stop {_UNIT} 2>/dev/null; rm -f {_COUNTS}")
     fleet.exec(host, "systemd-run", "-q", "--collect", f"--unit={_UNIT}", "python3", "-c", _LOOP)
+
+
+def end(fleet: Fleet, host: str) -> None:
+    """Each visit got its page, and there are no more: other tests want the processor."""
+    require_all_answered(fleet, host)
+    fleet.exec(host, "systemctl", "stop", _UNIT)
 
 
 def require_all_answered(fleet: Fleet, host: str) -> None:
