@@ -41,6 +41,8 @@ _APT_GET = [
 ]
 _APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
 _APT_SECONDS = 900
+# What fetches may hang; what unpacks is not cut off, or packages are left half installed.
+_DPKG_SECONDS = 4 * 3600
 _UNIT_VERBS = {"enabled": "enable", "disabled": "disable", "masked": "mask"}
 
 
@@ -270,7 +272,7 @@ class Flush:
             self._refuse_side_effects(verb, sorted(wanted))
             self.host.output(
                 [*_APT_GET, "-y", verb, *sorted(wanted)],
-                timeout=_APT_SECONDS,
+                timeout=_DPKG_SECONDS,
                 environment=_APT_ENVIRONMENT,
             )
         except HostError as error:

@@ -21,8 +21,12 @@ class _Recorder(Host):
     def __init__(self, root: Path) -> None:
         super().__init__(str(root))
         self.done: list[str] = []
+        self.limits: dict[str, int] = {}
 
-    def run(self, argv: list[str], **_options: Any) -> Completed:  # type: ignore[override]
+    def run(self, argv: list[str], **options: Any) -> Completed:  # type: ignore[override]
+        if argv[0] == "apt-get":
+            what = "fetch" if "--download-only" in argv else "plan" if "-s" in argv else "unpack"
+            self.limits[what] = options["timeout"]
         if argv[0] == "apt-get" and not {"-s", "--download-only", "update"} & set(argv):
             self.done.append(" ".join(argv[argv.index("-y") + 1 :]))
         return Completed(0, "", "")
@@ -58,6 +62,14 @@ def test_a_package_of_both_waits_too(host: _Recorder, owners: tuple[Control, Con
 def test_removals_are_parted_alike(host: _Recorder) -> None:
     wanted = ((_DOOR, "libpam-y", "absent"), (_WINDOW, "telnet", "absent"))
     assert _carried_out(host, *wanted) == ["remove telnet", "guard", "remove libpam-y"]
+
+
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_what_unpacks_has_hours_where_what_fetches_has_minutes(host: _Recorder, state: str) -> None:
+    _carried_out(host, (_WINDOW, "aide", state))
+    limits = dict(host.limits)
+    assert limits.pop("unpack") >= 3600
+    assert limits and all(seconds <= 900 for seconds in limits.values())
 
 
 def test_the_guard_knows_the_files_that_programs_change(
