@@ -69,7 +69,8 @@ def test_what_unpacks_has_hours_where_what_fetches_has_minutes(host: _Recorder, 
     _carried_out(host, (_WINDOW, "aide", state))
     limits = dict(host.limits)
     assert limits.pop("unpack") >= 3600
-    assert limits and all(seconds <= 900 for seconds in limits.values())
+    assert limits
+    assert all(seconds <= 900 for seconds in limits.values())
 
 
 def test_the_guard_knows_the_files_that_programs_change(
