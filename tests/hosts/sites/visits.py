@@ -30,7 +30,7 @@ while True:
         with open("{_COUNTS}.new", "w") as handle:
             json.dump(found, handle)
         os.rename("{_COUNTS}.new", "{_COUNTS}")
-    time.sleep(0.05)
+    time.sleep(0.12)
 """
 # The counts as they were written after this was asked.
 _NEWER = f"""
