@@ -219,8 +219,9 @@ def waivers(rows: Iterable[dict[str, Any]], today: date) -> dict[str, dict[str, 
 
 
 def _day(found: Any) -> date | None:
+    """A day, YAML's own or as text; None of all else, a time of day included."""
     try:
-        return found if isinstance(found, date) else date.fromisoformat(str(found))
+        return date.fromisoformat(str(found))
     except ValueError:
         return None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import gc
 from contextlib import suppress
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 import pytest
@@ -59,6 +59,10 @@ def test_select_refuses_the_unknown(families: list[str], controls: list[str], sa
         ([_WAIVER | {"reason": ""}], "ringfence_waivers[0].reason: is missing"),
         ([_WAIVER | {"control": "x"}], "ringfence_waivers[0].control: there is no control x"),
         ([_WAIVER, _WAIVER | {"expires": "June"}], "ringfence_waivers[1].expires: found June"),
+        (
+            [_WAIVER | {"expires": datetime(2027, 1, 31, 12)}],
+            "ringfence_waivers[0].expires: found 2027-01-31 12:00:00, expected a date",
+        ),
     ],
 )
 def test_a_bad_waiver_is_refused(rows: Any, said: str) -> None:
