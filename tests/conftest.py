@@ -9,9 +9,9 @@ import pytest
 LONG = (
     "hosts/test_controls_before_after.py",
     "hosts/firewall/test_keeps.py",
+    "hosts/sites/test_sites_stay.py",
     "hosts/cli/test_runs.py",
     "hosts/guard/test_faults.py",
-    "hosts/sites/test_sites_stay.py",
     "hosts/bans/test_bans.py",
     "hosts/judges/test_judges.py",
     "hosts/backups/test_backups.py",

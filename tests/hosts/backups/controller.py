@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A test host that is a controller: Ringfence is there as `make setup` leaves it.
 
-What pip would fetch is taken from this machine's own .venv, below the same path. Debian 13's Python
-is newer than Ringfence is made for, so there a Python 3.11 is put beside it.
+What pip would fetch is taken from this machine's own .venv. Debian 13's Python is newer than
+Ringfence is made for, so there a Python 3.11 is put beside it.
 """
 
 from __future__ import annotations
@@ -23,10 +23,19 @@ _PRODUCT = (
     *("plugins", "pyproject.toml", "roles", "src", "tiers"),
 )
 _PYTHON = ("/usr/bin/python3.11", "/usr/lib/python3.11")
+# This machine's checkout may be below /tmp, of which a unit sees one of its own.
+PLACE = "/opt/ringfence"
+_MOVE = f"""
+mv {ROOT} {PLACE}
+cd {PLACE}/.venv
+grep -rlI {ROOT} bin lib/python3*/site-packages | xargs sed -i 's|{ROOT}|{PLACE}|g'
+# The .venv asks for python3, which is another one on Debian 13.
+ln -sf /usr/bin/python3.11 bin/python3
+"""
 
 
 def install(fleet: Fleet, host: str) -> None:
-    """Put the program, its libraries and its Python onto a host."""
+    """Put the program, its libraries and its Python below PLACE of a host."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *_PRODUCT],
         cwd=ROOT,
@@ -38,8 +47,7 @@ def install(fleet: Fleet, host: str) -> None:
     scripts = [ROOT / ".venv" / name for name in ("pyvenv.cfg", "bin/python", "bin/python3")]
     files = [*product, *map(str, scripts), *map(str, _libraries()), *_PYTHON]
     send(fleet, host, [name for name in files if Path(name).exists() or Path(name).is_symlink()])
-    # The .venv asks for python3, which is another one on Debian 13.
-    fleet.exec(host, "ln", "-sf", "/usr/bin/python3.11", str(ROOT / ".venv/bin/python3"))
+    fleet.exec(host, "sh", "-ec", _MOVE)
 
 
 def _libraries() -> Iterator[Path]:

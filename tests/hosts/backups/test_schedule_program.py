@@ -15,7 +15,7 @@ from ansible_collections.ringfence.hosting.plugins.plugin_utils import restic_pr
 
 from tests.fleet import Fleet
 from tests.hosts.backups import controller
-from tests.hosts.playing import ROOT, sh
+from tests.hosts.playing import sh
 from tests.s3.radosgw import Gateway, Key
 
 pytestmark = pytest.mark.hosts
@@ -59,7 +59,7 @@ def controllers() -> Iterator[Fleet]:
             controller.send(fleet, host, [str(package)])
             words = {
                 "base": _BASE,
-                "root": ROOT,
+                "root": controller.PLACE,
                 "package": package,
                 "key": shlex.quote((fleet.ssh_config.parent / "id_ed25519").read_text()),
                 "inventory": shlex.quote(json.dumps(_inventory(host, s3.url, owner))),
@@ -96,7 +96,8 @@ def test_backups_are_judged_tried_and_pruned_by_the_units(controllers: Fleet, ho
     written = sh(
         controllers,
         host,
-        f"cd {ROOT}; .venv/bin/ringfence schedule /etc/systemd/system --user keeper {_WHERE} &&"
+        f"cd {controller.PLACE};"
+        f" .venv/bin/ringfence schedule /etc/systemd/system --user keeper {_WHERE} &&"
         " systemctl daemon-reload && touch /srv/before",
     )
     assert "6 units written" in written
@@ -114,7 +115,7 @@ def test_backups_are_judged_tried_and_pruned_by_the_units(controllers: Fleet, ho
     changed = sh(
         controllers,
         host,
-        f"find {ROOT} /home /etc /srv /var/lib /var/cache -newer /srv/before -type f"
+        f"find {controller.PLACE} /home /etc /srv /var/lib /var/cache -newer /srv/before -type f"
         " -not -path '/var/lib/ringfence/*' -not -path '/var/lib/systemd/*'",
     )
     ours = ("/srv/ringfence/evidence/", "/var/lib/ringfence-controller/", "/var/cache/ringfence")
