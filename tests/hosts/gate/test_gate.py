@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -22,6 +23,13 @@ getent passwd ringfence-gate || true
 grep -rls ringfence /etc/nginx /etc/apache2 || true
 """
 each_host = pytest.mark.parametrize("host", HOSTS)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def enrolled(gates: Gates) -> None:
+    """Dana and ada have enrolled on both hosts; other files begin with nobody."""
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(gates.enrol, HOSTS))
 
 
 def code_page(
