@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from ansible_collections.ringfence.hosting.plugins.module_utils import _packages
 from ansible_collections.ringfence.hosting.plugins.module_utils._host import (
     Host,
     HostError,
@@ -38,10 +39,6 @@ _OPENSSL = "/usr/bin/openssl"
 _PACKAGE_UNIT = "crowdsec.service"
 # The package registers with the vendor's service as it is installed, unless this file is there.
 _ONLINE = "/etc/crowdsec/online_api_credentials.yaml"
-_APT = ["apt-get", "-qq", "-y", "-o", "DPkg::Lock::Timeout=120", "-o"]
-_APT += ["Dpkg::Options::=--force-confold", "--no-install-recommends", "install"]
-_APT_SECONDS = 900
-_QUIET = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
 _YEARS_DAYS = 3650
 _MONTH_SECONDS = 30 * 86400
 _START_SECONDS = 60
@@ -203,11 +200,7 @@ def _install(host: Host) -> None:
         replace_file(host, _ONLINE, b"# Nothing is told to the vendor's service.\n", 0o600)
     host.output(["systemctl", "mask", _PACKAGE_UNIT])
     try:
-        try:
-            host.output([*_APT, "crowdsec"], timeout=_APT_SECONDS, environment=_QUIET)
-        except HostError:
-            host.output(["apt-get", "-qq", "update"], timeout=_APT_SECONDS)
-            host.output([*_APT, "crowdsec"], timeout=_APT_SECONDS, environment=_QUIET)
+        _packages.install(host, ["crowdsec"])
     finally:
         host.run(["systemctl", "unmask", _PACKAGE_UNIT])
     host.run(["systemctl", "disable", "--now", _PACKAGE_UNIT])

@@ -24,6 +24,7 @@ from ansible_collections.ringfence.hosting.plugins.module_utils import (
     _ban_files,
     _ban_policy,
     _nginx,
+    _packages,
     _sites,
 )
 from ansible_collections.ringfence.hosting.plugins.module_utils._ban_agent import (
@@ -37,7 +38,6 @@ from ansible_collections.ringfence.hosting.plugins.module_utils._ban_agent impor
 from ansible_collections.ringfence.hosting.plugins.module_utils._ban_policy import Jail, Site
 from ansible_collections.ringfence.hosting.plugins.module_utils._host import (
     Host,
-    HostError,
     replace_file,
 )
 
@@ -60,10 +60,6 @@ _PACKAGES = {
     "/usr/lib/python3/dist-packages/systemd/journal.py": "python3-systemd",
     "/usr/lib/python3/dist-packages/pyinotify.py": "python3-pyinotify",
 }
-_APT = ["apt-get", "-qq", "-y", "-o", "DPkg::Lock::Timeout=120", "-o"]
-_APT += ["Dpkg::Options::=--force-confold", "--no-install-recommends", "install"]
-_APT_SECONDS = 900
-_QUIET = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
 _JOOMLA_LOG = re.compile(r"""^\s*(?:public|var)\s+\$log_path\s*=\s*['"]([^'"\n]+)['"]""", re.M)
 _KEY = re.compile(r"ssh-ed25519 [A-Za-z0-9+/=]+")
 _PEER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
@@ -614,7 +610,7 @@ def carry_out(host: Host, made: Plan) -> None:
     before = {path: host.read(path) for path in made.files if path.startswith("/etc/fail2ban/")}
     _write_jails_first(host, made)
     if made.packages:
-        _install(host, made.packages)
+        _packages.install(host, made.packages)
     if made.keys:
         make_keys(host)
     _make_folders(host, made)
@@ -636,14 +632,6 @@ def _write_jails_first(host: Host, made: Plan) -> None:
     if "fail2ban" in made.packages:
         os.makedirs(host.real("/etc/fail2ban/jail.d"), exist_ok=True)
         replace_file(host, FAIL2BAN_JAILS, b"[sshd]\nenabled = false\n")
-
-
-def _install(host: Host, names: Sequence[str]) -> None:
-    try:
-        host.output([*_APT, *names], timeout=_APT_SECONDS, environment=_QUIET)
-    except HostError:
-        host.output(["apt-get", "-qq", "update"], timeout=_APT_SECONDS)
-        host.output([*_APT, *names], timeout=_APT_SECONDS, environment=_QUIET)
 
 
 def _make_folders(host: Host, made: Plan) -> None:

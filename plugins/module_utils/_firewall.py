@@ -20,6 +20,7 @@ from ansible_collections.ringfence.hosting.plugins.module_utils import (
     _address_lists,
     _guard,
     _nftables,
+    _packages,
 )
 from ansible_collections.ringfence.hosting.plugins.module_utils._connection import (
     Connection,
@@ -110,9 +111,6 @@ _CONTENTS = {_UNIT_FILE: _UNIT_TEXT, _DROP_IN: _DROP_IN_TEXT, _KEEP_BANS: _KEEP_
 _PATHS = (FILE, *_CONTENTS)
 _OWN_FOLDERS = (LISTS, _address_lists.LOADED, os.path.dirname(_DROP_IN))
 _DEFAULT_PORT = 22
-_APT_SECONDS = 600
-_INSTALL = ["apt-get", "-qq", "-y", "-o", "DPkg::Lock::Timeout=120"]
-_INSTALL += ["--no-install-recommends", "install", "nftables"]
 _MODES = {FILE: 0o600, _UNIT_FILE: 0o644, _DROP_IN: 0o644, _KEEP_BANS: 0o644}
 
 
@@ -323,8 +321,7 @@ def _ports(pattern: str, shown: str) -> list[int]:
 def ensure_nft(host: Host) -> None:
     """Install nftables where it is missing, as it can be on a minimal server."""
     if not host.exists(NFT):
-        quiet = {"DEBIAN_FRONTEND": "noninteractive"}
-        host.output(_INSTALL, timeout=_APT_SECONDS, environment=quiet)
+        _packages.install(host, ["nftables"])
 
 
 def carry_out(host: Host, todo: Plan, guard: dict[str, Any]) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ansible_collections.ringfence.hosting.plugins.module_utils import _notify, _validate
+from ansible_collections.ringfence.hosting.plugins.module_utils import _notify, _packages, _validate
 from ansible_collections.ringfence.hosting.plugins.module_utils._control import Control, Stage
 from ansible_collections.ringfence.hosting.plugins.module_utils._host import (
     Host,
@@ -28,21 +28,6 @@ if TYPE_CHECKING:  # shipped to the host, yet loaded only by a run that arms it
 
 _PENDING = "/var/lib/ringfence/pending-reloads.json"
 _ACCESS = "access"
-_APT_GET = [
-    "apt-get",
-    "-qq",
-    "-o",
-    "DPkg::Lock::Timeout=120",
-    "-o",
-    "Dpkg::Options::=--force-confdef",
-    "-o",
-    "Dpkg::Options::=--force-confold",
-    "--no-install-recommends",
-]
-_APT_ENVIRONMENT = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
-_APT_SECONDS = 900
-# What fetches may hang; what unpacks is not cut off, or packages are left half installed.
-_DPKG_SECONDS = 4 * 3600
 _UNIT_VERBS = {"enabled": "enable", "disabled": "disable", "masked": "mask"}
 
 
@@ -229,12 +214,8 @@ class Flush:
             return
         with suppress(HostError):  # the installation will say the same, to those whom it concerns
             if not _has_lists(self.host):
-                self.host.output(["apt-get", "-qq", "update"], timeout=_APT_SECONDS)
-            self.host.output(
-                [*_APT_GET, "-y", "--download-only", "install", *names],
-                timeout=_APT_SECONDS,
-                environment=_APT_ENVIRONMENT,
-            )
+                _packages.refresh(self.host)
+            _packages.fetch(self.host, names)
 
     def _note_reloads(self, stage: Stage) -> None:
         wanted = {
@@ -268,13 +249,9 @@ class Flush:
     def _apt(self, stage: Stage, verb: str, wanted: dict[str, Control]) -> None:
         try:
             if verb == "install" and not _has_lists(self.host):
-                self.host.output(["apt-get", "-qq", "update"], timeout=_APT_SECONDS)
+                _packages.refresh(self.host)
             self._refuse_side_effects(verb, sorted(wanted))
-            self.host.output(
-                [*_APT_GET, "-y", verb, *sorted(wanted)],
-                timeout=_DPKG_SECONDS,
-                environment=_APT_ENVIRONMENT,
-            )
+            _packages.unpack(self.host, verb, sorted(wanted))
         except HostError as error:
             for control in wanted.values():
                 self._fail(stage, control, str(error))
@@ -284,9 +261,7 @@ class Flush:
 
     def _refuse_side_effects(self, verb: str, names: list[str]) -> None:
         """A removal must not take along what a site may stand on."""
-        plan = self.host.output(
-            [*_APT_GET, "-s", verb, *names], timeout=_APT_SECONDS, environment=_APT_ENVIRONMENT
-        )
+        plan = _packages.simulated(self.host, verb, names)
         removed = {row.split()[1] for row in plan.splitlines() if row.startswith("Remv ")}
         extra = sorted(removed - set(names if verb == "remove" else ()))
         if extra:

@@ -13,15 +13,13 @@ from ansible_collections.ringfence.hosting.plugins.module_utils._host import (
     Host,
     HostError,
 )
+from ansible_collections.ringfence.hosting.plugins.module_utils._packages import (
+    ENVIRONMENT,
+    FETCH_SECONDS,
+    UNPACK_SECONDS,
+)
 
 CONTROL = "updates_security_pending"
-_SECONDS = 1800
-_ENVIRONMENT = {
-    "DEBIAN_FRONTEND": "noninteractive",
-    "APT_LISTCHANGES_FRONTEND": "none",
-    "NEEDRESTART_SUSPEND": "1",
-    "UCF_FORCE_CONFFOLD": "1",
-}
 # A file that an administrator changed is kept as it is: nobody is there to be asked.
 _KEEP = ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
 # A source that cannot be reached is an error: what it has is not known.
@@ -54,7 +52,7 @@ def run(
     deadline = time.monotonic() + lock_seconds
     answer: dict[str, Any] = {"repaired": _repair(host, deadline, check)}
     if refresh and not check:
-        _patiently(host, _REFRESH, deadline)
+        _patiently(host, _REFRESH, deadline, FETCH_SECONDS)
     before = host.installed_packages()
     wanted = plan(host, only_security)
     held = set(host.output(["apt-mark", "showhold"]).split())
@@ -80,14 +78,14 @@ def run(
 def plan(host: Host, only_security: bool) -> list[Update]:
     """What apt would install. Raises HostError where that would remove anything."""
     argv = ["apt-get", "-s", *_KEEP, "upgrade", "--with-new-pkgs", "-y"]
-    said = host.output(argv, environment=_ENVIRONMENT, timeout=_SECONDS)
+    said = host.output(argv, environment=ENVIRONMENT, timeout=FETCH_SECONDS)
     found = parse(said)
     if only_security:
         chosen = [update.name for update, origin in found if is_security(origin)]
         if not chosen:
             return []
         argv = ["apt-get", "-s", *_KEEP, "install", "--only-upgrade", "-y", *_exact(found, chosen)]
-        said = host.output(argv, environment=_ENVIRONMENT, timeout=_SECONDS)
+        said = host.output(argv, environment=ENVIRONMENT, timeout=FETCH_SECONDS)
         found = parse(said)
     removed = _REMOVED.findall(said)
     if removed:
@@ -123,10 +121,10 @@ def _install(host: Host, wanted: list[Update], deadline: float) -> str:
     targets = [f"{update.name}={update.new}" for update in wanted]
     argv = ["apt-get", "-q", "-y", *_KEEP, "--no-install-recommends", "--no-remove"]
     try:
-        _patiently(host, [*argv, "install", *targets], deadline)
+        _patiently(host, [*argv, "install", *targets], deadline, UNPACK_SECONDS)
     except HostError as error:
         # What is half installed is brought to an end, so that the next run finds a sound dpkg.
-        ended = host.run(_CONFIGURE, environment=_ENVIRONMENT, timeout=_SECONDS)
+        ended = host.run(_CONFIGURE, environment=ENVIRONMENT, timeout=UNPACK_SECONDS)
         after = "" if ended.rc == 0 else f"; dpkg --configure -a: {ended.complaint()}"
         return f"{error}{after}"
     return ""
@@ -142,14 +140,14 @@ def _repair(host: Host, deadline: float, check: bool) -> str:
         return ""
     wrong = left.complaint()
     if not check:
-        _patiently(host, _CONFIGURE, deadline)
+        _patiently(host, _CONFIGURE, deadline, UNPACK_SECONDS)
     return wrong
 
 
-def _patiently(host: Host, argv: list[str], deadline: float) -> None:
-    """Run it; while another holds apt's locks, try again. Raises HostError."""
+def _patiently(host: Host, argv: list[str], deadline: float, seconds: int) -> None:
+    """Run it for at most `seconds`; while another holds apt's locks, again. Raises HostError."""
     while True:
-        done = host.run(argv, environment=_ENVIRONMENT, timeout=_SECONDS)
+        done = host.run(argv, environment=ENVIRONMENT, timeout=seconds)
         if done.rc == 0:
             return
         if not _LOCKED.search(done.err):

@@ -17,6 +17,7 @@ from typing import Any
 from ansible_collections.ringfence.hosting.plugins.module_utils import (
     _guard,
     _notify,
+    _packages,
     _totp,
     _totp_host,
     _totp_policy,
@@ -37,8 +38,6 @@ from ansible_collections.ringfence.hosting.plugins.module_utils._totp_policy imp
 
 PACKAGE = "libpam-google-authenticator"
 
-_APT_GET = ("apt-get", "-qq", "-o", "DPkg::Lock::Timeout=120", "--no-install-recommends", "-y")
-_APT_SECONDS = 900
 _NAMES_SHOWN = 12
 
 
@@ -281,18 +280,9 @@ def _lacks(host: Host, coming: Sshd, name: str) -> str:
 
 
 def _install(host: Host) -> None:
-    try:
-        _apt(host)
-    except HostError:
-        host.output(["apt-get", "-qq", "update"], timeout=_APT_SECONDS)
-        _apt(host)
+    _packages.install(host, [PACKAGE])
     if not _totp_host.module_installed(host):
         raise TotpError(f"{PACKAGE} is installed, but pam_google_authenticator.so is not there")
-
-
-def _apt(host: Host) -> None:
-    environment = {"DEBIAN_FRONTEND": "noninteractive", "NEEDRESTART_SUSPEND": "1"}
-    host.output([*_APT_GET, "install", PACKAGE], timeout=_APT_SECONDS, environment=environment)
 
 
 def _armed(made: Plan, timeout: int, guard_id: str, operator: str) -> dict[str, Any]:

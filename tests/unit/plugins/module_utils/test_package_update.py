@@ -28,9 +28,12 @@ class Told(Host):
         super().__init__()
         self.said, self.rc, self.err = said, rc, err
         self.asked: list[list[str]] = []
+        self.limits: dict[str, int] = {}
 
-    def run(self, argv: list[str], **_options: Any) -> Completed:  # type: ignore[override]
+    def run(self, argv: list[str], **options: Any) -> Completed:  # type: ignore[override]
         self.asked.append(argv)
+        for word in {"update", "install", "--configure"} & set(argv) if "-s" not in argv else ():
+            self.limits[word] = options["timeout"]
         return Completed(self.rc, self.said, self.err)
 
 
@@ -64,17 +67,29 @@ def test_a_lock_is_named_once_the_time_is_up() -> None:
     host = Told("", 100, "E: Could not get lock /var/lib/dpkg/lock-frontend. It is held by 7\n")
 
     with pytest.raises(HostError, match="another program is at work on packages: E: Could not"):
-        _package_update._patiently(host, ["apt-get", "update"], deadline=0)
+        _package_update._patiently(host, ["apt-get", "update"], deadline=0, seconds=9)
 
 
 def test_what_dpkg_had_against_it_is_said() -> None:
     err = "dpkg: error processing package x (--configure):\nE: Sub-process returned an error\n"
 
     with pytest.raises(HostError, match="dpkg: error processing package x"):
-        _package_update._patiently(Told("", 100, err), ["apt-get", "install"], deadline=0)
+        _package_update._patiently(
+            Told("", 100, err), ["apt-get", "install"], deadline=0, seconds=9
+        )
 
 
 def test_only_what_dpkg_shows_counts_as_done() -> None:
     done = _package_update.changes({"a": "1", "b": "1"}, {"a": "2", "b": "1", "c": "1"})
 
     assert [str(update) for update in done] == ["a 1 -> 2", "c (new) -> 1"]
+
+
+def test_what_unpacks_has_hours_and_what_fetches_has_minutes() -> None:
+    host = Told("half installed")
+
+    _package_update._repair(host, 0, check=False)
+    _package_update._install(host, [_package_update.Update("a", "1", "2")], 0)
+    _package_update._patiently(host, _package_update._REFRESH, 0, 900)
+
+    assert host.limits == {"--configure": 14400, "install": 14400, "update": 900}
