@@ -23,6 +23,8 @@ from ringfence.results import CLEAN
 
 _USER = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _STATE = "ringfence-controller"
+# A unit has its own of these (PrivateTmp).
+_HIDDEN = (Path("/tmp"), Path("/var/tmp"))  # noqa: S108 - nothing is put there
 _HEADER = "# Written by `ringfence schedule`.\n"
 
 
@@ -74,6 +76,8 @@ def schedule(target: Target, wish: Wish, as_json: bool) -> int:
         inventory=tuple(map(_absolute, context.sources)),
         vault_password_files=tuple(map(_absolute, target.vault_password_files)),
     )
+    if wish.folder:
+        _require_seen(place)
     found = units(place, wish)
     problems = verify(found)
     if problems:
@@ -87,6 +91,15 @@ def schedule(target: Target, wish: Wish, as_json: bool) -> int:
         for name, text in found.items():
             print(f"# {name}\n{text}")
     return CLEAN
+
+
+def _require_seen(place: Place) -> None:
+    named = [*place.inventory, *place.vault_password_files]
+    for path in (place.program, place.checkout, place.evidence, *map(Path, named)):
+        # An inventory that is a list of hosts is no path.
+        if path.is_absolute() and any(path.resolve().is_relative_to(hidden) for hidden in _HIDDEN):
+            expected = "expected a path outside /tmp and /var/tmp, of which a unit has its own"
+            raise BadInputError(f"{path}: {expected}")
 
 
 def units(place: Place, wish: Wish) -> dict[str, str]:

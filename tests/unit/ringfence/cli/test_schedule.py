@@ -71,6 +71,13 @@ def test_root_keeps_what_it_needs_and_others_get_nothing(place: Place) -> None:
     assert "CapabilityBoundingSet" not in _schedule.units(root, _WISH)[name]
 
 
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Units see the folders of tests, and systemd is not asked."""
+    monkeypatch.setattr(_schedule, "_HIDDEN", ())
+    monkeypatch.setattr(_schedule, "verify", lambda _found: "")
+
+
 def _words(tmp_path: Path, *more: str) -> list[str]:
     (tmp_path / "evidence").mkdir(exist_ok=True)
     hosts = tmp_path / "hosts"
@@ -79,10 +86,8 @@ def _words(tmp_path: Path, *more: str) -> list[str]:
     return ["schedule", *where, "--user", "daemon", *more]
 
 
-def test_they_are_written_once_and_then_left(
-    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(_schedule, "verify", lambda _found: "")
+@pytest.mark.usefixtures("seen")
+def test_they_are_written_once_and_then_left(call: Call, tmp_path: Path) -> None:
     folder = tmp_path / "units"
     folder.mkdir()
     first = call(*_words(tmp_path, str(folder)))
@@ -100,16 +105,42 @@ def test_they_are_written_once_and_then_left(
         (["/nowhere/at/all"], "cannot be written"),
     ],
 )
+@pytest.mark.usefixtures("seen")
 def test_what_cannot_be_meant_is_refused(
-    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: list[str], words: str
+    call: Call, tmp_path: Path, more: list[str], words: str
 ) -> None:
-    monkeypatch.setattr(_schedule, "verify", lambda _found: "")
     done = call(*_words(tmp_path, *more))
     assert (done.exit_code, words in done.stderr) == (3, True), done.stderr
 
 
+@pytest.mark.parametrize(
+    "hidden", ["program", "checkout", "evidence", "inventory", "vault_password_files"]
+)
+def test_what_a_unit_would_not_see_is_refused(hidden: str) -> None:
+    sound = Place(Path("/o/r"), Path("/o"), Path("/srv/e"), "daemon", ("/srv/i", "a,b"), ("/v",))
+    _schedule._require_seen(sound)
+    path: object = "/var/tmp/x" if isinstance(getattr(sound, hidden), tuple) else Path("/tmp/x")
+    given = replace(sound, **{hidden: (path,) if isinstance(path, str) else path})
+    with pytest.raises(BadInputError, match="/tmp/x: expected a path outside /tmp"):
+        _schedule._require_seen(given)
+
+
+def test_nothing_is_written_for_what_a_unit_would_not_see(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_schedule, "_HIDDEN", (tmp_path,))
+    monkeypatch.setattr(_schedule, "verify", lambda _found: "")
+    done = call(*_words(tmp_path, str(tmp_path)))
+    assert (done.exit_code, "of which a unit has its own" in done.stderr) == (3, True)
+    assert not list(tmp_path.glob("*.timer"))
+    assert call(*_words(tmp_path)).exit_code == 0, "to look at them is no harm"
+
+
 @needs_systemd
-def test_a_time_that_is_none_writes_nothing(call: Call, tmp_path: Path) -> None:
+def test_a_time_that_is_none_writes_nothing(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_schedule, "_HIDDEN", ())
     done = call(*_words(tmp_path, str(tmp_path), "--drill", "never ever"))
     assert (done.exit_code, "systemd refuses it" in done.stderr) == (3, True)
     assert not list(tmp_path.glob("*.timer"))
