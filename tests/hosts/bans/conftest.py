@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ringfence.evidence import Store
 from tests.hosts.bans import probes
 from tests.hosts.playing import Done, Play, evidence, sh, statuses
 from tests.hosts.sites import Servers
@@ -120,6 +121,19 @@ class World:
             if one["status"] != "pass"
         ]
         return {host: statuses(document, host) for host in SERVERS}
+
+    def listed(self) -> tuple[dict[str, list[dict[str, Any]]], bool]:
+        """Host -> the bans of a day as evidence keeps them; and whether its chain holds."""
+        folder = self.folder / "listed"
+        play = Play(self.servers, "bans_list.yml", "-e", "ringfence_days=1", evidence_in=folder)
+        play.command[play.command.index("-i") + 1] = str(self.folder / "hosts.yml")
+        done = play.run()
+        assert done.returncode == 0, done.output
+        store = Store(Store.url_in(folder))
+        found = store.collection(kind="bans")
+        assert found is not None, done.output
+        rows = {row["name"]: row["documents"][0]["rows"] for row in found["targets"]}
+        return rows, store.verify().ok
 
     def apply_unban(self, subject: str, site: str = "") -> None:
         """Lift bans on both hosts, as `ringfence unban` does."""

@@ -21,6 +21,7 @@ from tests.hosts.bans.conftest import (
     World,
     wait,
 )
+from tests.hosts.sites import visits
 from tests.testinfra.readings.bans import READINGS
 
 pytestmark = pytest.mark.hosts
@@ -41,6 +42,8 @@ def before(world: World) -> dict[str, str]:
 @pytest.fixture(scope="module", autouse=True)
 def applied(world: World, before: dict[str, str]) -> None:
     assert before
+    for host in SERVERS:
+        visits.begin(world.servers, host)
     world.apply("--check")
     for host in SERVERS:
         assert _changes(before[host], world.sh(host, _STATE)) == []
@@ -87,6 +90,29 @@ def test_a_site_keeps_its_own_thresholds(world: World) -> None:
     other = world.source(103)
     world.sign_in("web1", other, "blog.example", 2)
     wait(lambda: other in world.banned("web1"), SOON, "the ban")
+
+
+@pytest.mark.parametrize(("host", "number"), [("web1", 123), ("web2", 124)])
+def test_who_guesses_at_ssh_is_banned_as_the_strictest_site_asks(
+    world: World, host: str, number: int
+) -> None:
+    source, other = world.source(number), next(name for name in _WEB if name != host)
+    guess = (
+        f"ssh -F /dev/null -b {source} -o BatchMode=yes -o ConnectTimeout=10 "
+        "-o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null "
+        f"guest@{world.address(host)} true 2>&1 || true"
+    )
+    assert "Permission denied" in world.sh(ATTACKER, guess)
+    wait(lambda: world.failures(host, source) == 1, SOON, "fail2ban counts")
+    assert source not in world.banned(host)
+    world.sh(ATTACKER, guess)
+    wait(lambda: source in world.banned(host), SOON, "the ban")
+    given, reason = world.banned(host)[source]
+    assert 3500 < given <= 3600
+    assert reason == f"{host}: bad sign-ins over SSH"
+    assert not world.reaches(host, source), "from the whole host"
+    wait(lambda: source in world.banned(other, "shared"), SOON, "the ban elsewhere")
+    _lift(world, source)
 
 
 @pytest.mark.parametrize("host", _WEB)
@@ -248,6 +274,24 @@ def test_bans_outlast_restarts_and_a_flushed_ruleset(world: World) -> None:
     _lift(world, source)
 
 
+def test_bans_are_evidence_with_their_reason_and_how_they_ended(world: World) -> None:
+    rows, holds = world.listed()
+    assert holds
+    for host in SERVERS:
+        kept = {(row["kind"], row["subject"], row["site"]) for row in rows[host]}
+        assert kept == {(row["kind"], row["subject"], row["site"]) for row in world.record(host)}
+        assert all(row["reason"] and row["since"] and row["until"] for row in rows[host])
+        assert {"bad sign-ins over SSH", "scans for holes"} <= {row["reason"] for row in rows[host]}
+        lifted = [row for row in rows[host] if row["lifted"]]
+        assert {row["why"] for row in lifted} == {"test"}
+
+
+@pytest.mark.parametrize("host", _WEB)
+def test_no_visit_was_refused_by_all_of_this(world: World, host: str) -> None:
+    """The set-up, bans, blocked users, reloads of the web server for the visitors of a CDN."""
+    visits.require_all_answered(world.servers, host)
+
+
 def test_controls_hold_until_something_is_wrong(world: World) -> None:
     good = dict.fromkeys(READINGS, "pass")
     # A peer that was not up yet is called again within a minute.
@@ -266,8 +310,11 @@ def test_controls_hold_until_something_is_wrong(world: World) -> None:
 def test_what_was_put_there_goes_with_the_last_site_that_asks(
     world: World, before: dict[str, str]
 ) -> None:
+    for host in SERVERS:
+        visits.begin(world.servers, host)
     world.apply(enabled=False)
     for host in SERVERS:
+        visits.require_all_answered(world.servers, host)
         assert _changes(before[host], world.sh(host, _STATE)) == []
     done = world.apply(enabled=False)
     assert done.output.count("changed=0 ") == len(SERVERS), done.output
