@@ -52,6 +52,7 @@ class Left:
         text = self.fleet.ssh_config.read_text().replace(str(own), str(self.keys / who))
         config.write_text(text)
         options = ["-F", str(config), "-o", "ControlPath=none", "-o", "BatchMode=yes"]
+        options += ["-o", "ConnectionAttempts=10"]  # sshd may be in the middle of a reload
         done = subprocess.run(
             ["ssh", *options, "-l", account, host, command],
             capture_output=True, timeout=_SECONDS, check=False,

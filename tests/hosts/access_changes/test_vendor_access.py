@@ -96,6 +96,7 @@ class Place:
         text = self.fleet.ssh_config.read_text().replace(str(own), str(self.keys / name))
         config.write_text(text)
         options = ["-F", str(config), "-o", "ControlPath=none", "-o", "BatchMode=yes"]
+        options += ["-o", "ConnectionAttempts=10"]  # sshd may be in the middle of a reload
         return ["ssh", *options, "-l", account, host]
 
     def comes_in(self, host: str, account: str) -> bool:

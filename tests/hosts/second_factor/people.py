@@ -75,10 +75,9 @@ def sign_in(fleet: Fleet, host: str, account: str, *codes: str, key: Path | None
         own = fleet.inventory.with_name("id_ed25519")
         config = key.with_suffix(".ssh_config")
         config.write_text(fleet.ssh_config.read_text().replace(str(own), str(key)))
-    options = ["-F", str(config), "-o", f"NumberOfPasswordPrompts={max(1, len(codes))}"]
     child = pexpect.spawn(
         "ssh",
-        [*options, "-l", account, host, "echo in as $(id -un)"],
+        [*_options(config, codes), "-l", account, host, "echo in as $(id -un)"],
         encoding="utf-8",
         timeout=_SECONDS,
         env=clean_environment(),
@@ -89,16 +88,21 @@ def sign_in(fleet: Fleet, host: str, account: str, *codes: str, key: Path | None
 
 def sftp(fleet: Fleet, host: str, account: str, *codes: str) -> SignIn:
     """Sign in over SFTP, likewise, and write a file in the account's home."""
-    options = ["-F", str(fleet.ssh_config), "-o", f"NumberOfPasswordPrompts={max(1, len(codes))}"]
     child = pexpect.spawn(
         "sftp",
-        [*options, f"{account}@{host}"],
+        [*_options(fleet.ssh_config, codes), f"{account}@{host}"],
         encoding="utf-8",
         timeout=_SECONDS,
         env=clean_environment(),
     )
     said, asked = _answer(child, codes, ("put /etc/hostname uploaded", "ls uploaded", "bye"))
     return SignIn(re.search(r"^uploaded\s*$", said, re.M) is not None, asked, said)
+
+
+def _options(config: Path, codes: Sequence[str]) -> list[str]:
+    prompts = f"NumberOfPasswordPrompts={max(1, len(codes))}"
+    # Sshd listens anew as it is reloaded, and refuses connections meanwhile.
+    return ["-F", str(config), "-o", prompts, "-o", "ConnectionAttempts=10"]
 
 
 def _answer(
