@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import select
 import signal
 import subprocess
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -161,12 +164,13 @@ def test_a_signal_in_mid_change_leaves_nothing_half_done(
     fleet: Fleet, ringfence: Caller, number: signal.Signals
 ) -> None:
     before = sh(fleet, "web1", _DROP_INS + ";" + _ROOT_LOGIN)
-    process = ringfence.start("apply", "-i", "inv", *SSH, "--guard-timeout", "20")
-    armed = wait_until_armed(fleet, "web1", process)
+    with watching(fleet, "web1") as comes_to_be_armed:
+        process = ringfence.start("apply", "-i", "inv", *SSH, "--guard-timeout", "20")
+        armed = comes_to_be_armed(process)
     process.send_signal(number)
     sent = time.monotonic()
     out, err = process.communicate(timeout=60)
-    assert armed
+    assert armed, out + err
     assert time.monotonic() - sent < 20
     assert process.returncode == 2, out + err
     assert "INTERRUPTED after 0 of 3 hosts" in out
@@ -182,18 +186,44 @@ def test_a_signal_in_mid_change_leaves_nothing_half_done(
     assert ringfence.on("audit", *SSH).code == 0
 
 
-def wait_until_armed(fleet: Fleet, host: str, process: subprocess.Popen[str]) -> bool:
-    deadline = time.monotonic() + 60
-    while process.poll() is None and time.monotonic() < deadline:
-        if sh(fleet, host, _ARMED):
-            return True
-        time.sleep(0.05)
-    return False
+_WATCH = """
+echo here
+for _ in $(seq 6000); do
+    [ -e /var/lib/ringfence/guard/armed.json ] && exec echo armed
+    sleep 0.05
+done
+"""
+
+
+@contextlib.contextmanager
+def watching(fleet: Fleet, host: str) -> Iterator[Callable[[subprocess.Popen[str]], bool]]:
+    """Says whether a guard is armed before a run ends.
+
+    It is looked for on the host itself: while podman makes an image for other tests, a new command
+    would come too late.
+    """
+    command = ["podman", "exec", fleet.container(host), "sh", "-c", _WATCH]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as watcher:
+        told = watcher.stdout
+        assert told is not None
+        assert told.readline() == "here\n"
+
+        def is_armed(process: subprocess.Popen[str]) -> bool:
+            while process.poll() is None:
+                if select.select([told], [], [], 0.1)[0]:
+                    return told.readline() == "armed\n"
+            return False
+
+        try:
+            yield is_armed
+        finally:
+            watcher.kill()
 
 
 def test_resuming_at_once_waits_for_the_guard(fleet: Fleet, ringfence: Caller) -> None:
-    process = ringfence.start("apply", "-i", "inv", *SSH, "--guard-timeout", "20")
-    assert wait_until_armed(fleet, "web1", process)
+    with watching(fleet, "web1") as comes_to_be_armed:
+        process = ringfence.start("apply", "-i", "inv", *SSH, "--guard-timeout", "20")
+        assert comes_to_be_armed(process)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     resumed = ringfence("apply", "--resume")
