@@ -173,10 +173,11 @@ def _rows(host: Host, path: str, query: str) -> list[tuple[Any, ...]] | None:
 def _journal(host: Host, found: SignIns, days: int) -> int | None:
     if not host.exists("/usr/bin/journalctl"):
         return None
-    # By the fields that journald itself sets: anybody may log as "sshd".
+    # Anybody may log as "sshd", but not as root. The unit and the program are no help: journald
+    # looks them up in /proc, where a session that ended meanwhile is gone.
     argv = ["journalctl", "--quiet", "--no-pager", "--output=json", f"--since=-{days}d"]
     argv += ["--output-fields=MESSAGE", "--grep=^Accepted ", "--case-sensitive=true"]
-    argv += ["_UID=0", "_COMM=sshd", "+", "_UID=0", "_COMM=sshd-session"]
+    argv += ["_UID=0", "SYSLOG_IDENTIFIER=sshd", "+", "_UID=0", "SYSLOG_IDENTIFIER=sshd-session"]
     done = host.run(argv, timeout=_JOURNAL_SECONDS)
     if done.rc != 0 and done.err.strip():
         raise HostError(f"journalctl: {done.complaint()}")

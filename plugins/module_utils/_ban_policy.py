@@ -431,7 +431,9 @@ def _threshold_lines(jail: Jail, ignored: Sequence[str]) -> str:
 
 def _source_lines(jail: Jail, sources: Sources) -> list[str]:
     if jail.kind == "ssh":
-        match = "_SYSTEMD_UNIT=ssh.service"
+        # Not by unit or program: journald looks these up in /proc, where a session that ended
+        # meanwhile is gone. Who sent a line the kernel says, and nobody but root logs as root.
+        match = " + ".join(f"SYSLOG_IDENTIFIER={name} _UID=0" for name in ("sshd", "sshd-session"))
         return ["backend = systemd", "filter = sshd", f"journalmatch = {match}"]
     if jail.kind == "gate":
         match = "_SYSTEMD_UNIT=ringfence-gate.service"

@@ -39,7 +39,8 @@ def test_fail2ban_has_the_thresholds(host: Host, setting: str, value: str) -> No
 
 def test_fail2ban_reads_what_sshd_says(host: Host) -> None:
     match = _asked(host, f"fail2ban-client get {_jail(host)} journalmatch")
-    assert "_SYSTEMD_UNIT=ssh.service" in match
+    for name in ("sshd", "sshd-session"):
+        assert re.search(rf"SYSLOG_IDENTIFIER={name} _UID=0( |$)", match, re.MULTILINE), match
 
 
 def test_bans_are_remembered_as_long_as_the_longest_may_last(host: Host) -> None:

@@ -127,6 +127,12 @@ def test_a_line_counts_only_from_the_sites_own_user() -> None:
     assert 'filter = ringfence-wordpress[sites="acme__shop"]' in text
 
 
+def test_what_sshd_says_counts_by_its_sender_which_the_kernel_knows() -> None:
+    text = policy.jails_text(policy.jails([site()], None), sources(), ["::1"])
+    match = "SYSLOG_IDENTIFIER=sshd _UID=0 + SYSLOG_IDENTIFIER=sshd-session _UID=0"
+    assert f"filter = sshd\njournalmatch = {match}\n" in text
+
+
 def test_a_site_without_a_user_makes_no_jail_that_reads_everything() -> None:
     text = policy.jails_text(policy.jails([site()], {}), sources(uids={}), ["::1"])
     assert "ringfence-wordpress" not in text
