@@ -296,7 +296,9 @@ def test_bans_are_evidence_with_their_reason_and_how_they_ended(world: World) ->
         assert all(row["reason"] and row["since"] and row["until"] for row in rows[host])
         assert {"bad sign-ins over SSH", "scans for holes"} <= {row["reason"] for row in rows[host]}
         lifted = [row for row in rows[host] if row["lifted"]]
-        assert {row["why"] for row in lifted} == {"test"}
+        why = {row["why"] for row in lifted}
+        # Who is banned once more while a ban is lifted is lifted with the call to fail2ban-client.
+        assert {"test"} <= why <= {"test", "lifted by fail2ban-client"}
 
 
 @pytest.mark.parametrize("host", _WEB)
