@@ -16,12 +16,11 @@ from ansible_collections.ringfence.hosting.plugins.module_utils._host import (
 from ansible_collections.ringfence.hosting.plugins.module_utils._packages import (
     ENVIRONMENT,
     FETCH_SECONDS,
+    KEEP,
     UNPACK_SECONDS,
 )
 
 CONTROL = "updates_security_pending"
-# A file that an administrator changed is kept as it is: nobody is there to be asked.
-_KEEP = ["-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"]
 # A source that cannot be reached is an error: what it has is not known.
 _REFRESH = ["apt-get", "-qq", "update", "-o", "APT::Update::Error-Mode=any"]
 _PLANNED = re.compile(r"^Inst (\S+)(?: \[(\S+)\])? \((\S+) ([^)]*)\)", re.MULTILINE)
@@ -77,14 +76,14 @@ def run(
 
 def plan(host: Host, only_security: bool) -> list[Update]:
     """What apt would install. Raises HostError where that would remove anything."""
-    argv = ["apt-get", "-s", *_KEEP, "upgrade", "--with-new-pkgs", "-y"]
+    argv = ["apt-get", "-s", *KEEP, "upgrade", "--with-new-pkgs", "-y"]
     said = host.output(argv, environment=ENVIRONMENT, timeout=FETCH_SECONDS)
     found = parse(said)
     if only_security:
         chosen = [update.name for update, origin in found if is_security(origin)]
         if not chosen:
             return []
-        argv = ["apt-get", "-s", *_KEEP, "install", "--only-upgrade", "-y", *_exact(found, chosen)]
+        argv = ["apt-get", "-s", *KEEP, "install", "--only-upgrade", "-y", *_exact(found, chosen)]
         said = host.output(argv, environment=ENVIRONMENT, timeout=FETCH_SECONDS)
         found = parse(said)
     removed = _REMOVED.findall(said)
@@ -119,7 +118,7 @@ def _exact(found: list[tuple[Update, str]], names: list[str]) -> list[str]:
 def _install(host: Host, wanted: list[Update], deadline: float) -> str:
     """What went wrong, in one line; empty where nothing did."""
     targets = [f"{update.name}={update.new}" for update in wanted]
-    argv = ["apt-get", "-q", "-y", *_KEEP, "--no-install-recommends", "--no-remove"]
+    argv = ["apt-get", "-q", "-y", *KEEP, "--no-install-recommends", "--no-remove"]
     try:
         _patiently(host, [*argv, "install", *targets], deadline, UNPACK_SECONDS)
     except HostError as error:

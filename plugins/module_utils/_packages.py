@@ -8,15 +8,14 @@ from collections.abc import Sequence
 
 from ansible_collections.ringfence.hosting.plugins.module_utils._host import Host, HostError
 
-APT_GET = (
+# A file that an administrator changed is kept as it is: nobody is there to be asked.
+KEEP = ("-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold")
+_APT_GET = (
     "apt-get",
     "-qq",
     "-o",
     "DPkg::Lock::Timeout=120",
-    "-o",
-    "Dpkg::Options::=--force-confdef",
-    "-o",
-    "Dpkg::Options::=--force-confold",
+    *KEEP,
     "--no-install-recommends",
     "-y",
 )
@@ -51,17 +50,17 @@ def refresh(host: Host) -> None:
 
 def fetch(host: Host, names: Sequence[str]) -> None:
     """Have what an installation needs on disk. Raises HostError."""
-    argv = [*APT_GET, "--download-only", "install", *names]
+    argv = [*_APT_GET, "--download-only", "install", *names]
     host.output(argv, timeout=FETCH_SECONDS, environment=ENVIRONMENT)
 
 
 def simulated(host: Host, verb: str, names: Sequence[str]) -> str:
     """What apt-get -s prints that it would do. Raises HostError."""
-    argv = [*APT_GET, "-s", verb, *names]
+    argv = [*_APT_GET, "-s", verb, *names]
     return host.output(argv, timeout=FETCH_SECONDS, environment=ENVIRONMENT)
 
 
 def unpack(host: Host, verb: str, names: Sequence[str]) -> None:
     """Have apt-get install or remove packages. Raises HostError."""
-    argv = [*APT_GET, verb, *names]
+    argv = [*_APT_GET, verb, *names]
     host.output(argv, timeout=UNPACK_SECONDS, environment=ENVIRONMENT)

@@ -32,8 +32,9 @@ class Told(Host):
 
     def run(self, argv: list[str], **options: Any) -> Completed:  # type: ignore[override]
         self.asked.append(argv)
-        for word in {"update", "install", "--configure"} & set(argv) if "-s" not in argv else ():
-            self.limits[word] = options["timeout"]
+        for word in ("update", "install", "--configure"):
+            if word in argv and "-s" not in argv:
+                self.limits[word] = options["timeout"]
         return Completed(self.rc, self.said, self.err)
 
 
@@ -88,8 +89,7 @@ def test_only_what_dpkg_shows_counts_as_done() -> None:
 def test_what_unpacks_has_hours_and_what_fetches_has_minutes() -> None:
     host = Told("half installed")
 
-    _package_update._repair(host, 0, check=False)
+    _package_update.run(host, only_security=False, refresh=True, lock_seconds=0, check=False)
     _package_update._install(host, [_package_update.Update("a", "1", "2")], 0)
-    _package_update._patiently(host, _package_update._REFRESH, 0, 900)
 
     assert host.limits == {"--configure": 14400, "install": 14400, "update": 900}
