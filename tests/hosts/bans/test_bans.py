@@ -284,6 +284,9 @@ def test_bans_outlast_restarts_and_a_flushed_ruleset(world: World) -> None:
     world.sh("web1", "systemctl restart fail2ban ringfence-bans; nft flush ruleset")
     wait(lambda: source in _quietly(world), SOON, "the table is made again")
     assert world.banned("web1")[source][0] <= 3600
+    # To lift it before fail2ban has brought it back would be to lift it twice.
+    ask = "fail2ban-client banned 2> /dev/null || true"
+    wait(lambda: source in world.sh("web1", ask), SOON, "fail2ban has it again")
     _lift(world, source)
 
 
@@ -296,9 +299,7 @@ def test_bans_are_evidence_with_their_reason_and_how_they_ended(world: World) ->
         assert all(row["reason"] and row["since"] and row["until"] for row in rows[host])
         assert {"bad sign-ins over SSH", "scans for holes"} <= {row["reason"] for row in rows[host]}
         lifted = [row for row in rows[host] if row["lifted"]]
-        why = {row["why"] for row in lifted}
-        # Who is banned once more while a ban is lifted is lifted with the call to fail2ban-client.
-        assert {"test"} <= why <= {"test", "lifted by fail2ban-client"}
+        assert {row["why"] for row in lifted} == {"test"}
 
 
 @pytest.mark.parametrize("host", _WEB)
