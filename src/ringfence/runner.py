@@ -121,7 +121,8 @@ class Run:
         self.interrupted: str | None = None
         self.started = False
         self._output: list[str] = []
-        self._events: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        # no SimpleQueue: one that a signal wakes just before its timeout waits without end
+        self._events: queue.Queue[Any] = queue.Queue()
         self._pid: int | None = None
         self._stage = -1
         self._deadline = 0.0
@@ -256,7 +257,7 @@ class Run:
         self._deadline = time.monotonic() + patience
         with suppress(ProcessLookupError, PermissionError):
             if number == signal.SIGKILL:
-                os.killpg(self._pid, number)  # it leads a group of its own: the pty's session
+                _kill_with_workers(self._pid)
             else:
                 os.kill(self._pid, number)
 
@@ -265,6 +266,16 @@ class Run:
         sockets = [path for path in (self._folder / "cp").glob("*") if path.is_socket()]
         with ThreadPoolExecutor(max_workers=8) as pool:
             list(pool.map(_close_connection, sockets))
+
+
+def _kill_with_workers(pid: int) -> None:
+    """End ansible-playbook, and its workers: each leads a group of its own and would go on."""
+    workers = []
+    with suppress(OSError):
+        workers = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    for leader in (pid, *map(int, workers)):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(leader, signal.SIGKILL)
 
 
 def _private_folder() -> Path:

@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from tests.fleet import Fleet
@@ -77,10 +79,15 @@ class Caller:
     @property
     def environment(self) -> dict[str, str]:
         """Without .venv/bin on PATH, and with a temporary folder that can be looked into."""
-        return {**environment(), "TMPDIR": str(self.temporary), "COLUMNS": "300"}
+        return {
+            **environment(),
+            "TMPDIR": str(self.temporary),
+            "COLUMNS": "300",
+            "PYTHONFAULTHANDLER": "1",  # see `ended`
+        }
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """Start a command; the caller waits for it."""
+        """Start a command; `ended` waits for it."""
         return subprocess.Popen(
             [str(PROGRAM), *arguments],
             cwd=self.folder,
@@ -92,8 +99,16 @@ class Caller:
         )
 
     def __call__(self, *arguments: str) -> Said:
-        process = self.start(*arguments)
-        out, err = process.communicate(timeout=500)
+        return self.ended(self.start(*arguments), 500)
+
+    def ended(self, process: subprocess.Popen[str], seconds: float) -> Said:
+        """What a command answered; one that hangs is asked by SIGABRT where it does."""
+        try:
+            out, err = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)
+            out, err = process.communicate()
+            pytest.fail(f"still running after {seconds} s:\n{out}\n{err}")
         return Said(process.returncode, out, err)
 
     def on(self, command: str, *arguments: str) -> Said:

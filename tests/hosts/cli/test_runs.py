@@ -169,12 +169,12 @@ def test_a_signal_in_mid_change_leaves_nothing_half_done(
         armed = comes_to_be_armed(process)
     process.send_signal(number)
     sent = time.monotonic()
-    out, err = process.communicate(timeout=60)
-    assert armed, out + err
+    said = ringfence.ended(process, 60)
+    assert armed, said
     assert time.monotonic() - sent < 20
-    assert process.returncode == 2, out + err
-    assert "INTERRUPTED after 0 of 3 hosts" in out
-    assert "web1 may have been in mid-change" in out
+    assert said.code == 2, said
+    assert "INTERRUPTED after 0 of 3 hosts" in said.out
+    assert "web1 may have been in mid-change" in said.out
     assert ringfence.left_behind() == []
     deadline = time.monotonic() + 60
     while sh(fleet, "web1", _ARMED) and time.monotonic() < deadline:
@@ -225,7 +225,7 @@ def test_resuming_at_once_waits_for_the_guard(fleet: Fleet, ringfence: Caller) -
         process = ringfence.start("apply", "-i", "inv", *SSH, "--guard-timeout", "20")
         assert comes_to_be_armed(process)
     process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    ringfence.ended(process, 60)
     resumed = ringfence("apply", "--resume")
     assert resumed.code == 0, resumed.out + resumed.err
     assert "web1 may still put back what was cut off: waiting" in resumed.err

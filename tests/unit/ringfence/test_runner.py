@@ -147,6 +147,51 @@ def test_a_signal_stops_the_run_and_leaves_nothing(folder: Path, number: signal.
     assert "sleep 4242" not in processes()
 
 
+def test_a_run_that_answers_no_signal_is_killed_with_its_workers(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patience = [(number, 0.5) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)]
+    monkeypatch.setattr("ringfence.runner._ESCALATION", patience)
+    with Run(job(folder, "sleep", "4244")) as run:
+        for event in run:
+            if event["event"] == "runner_on_start":
+                wait_for("sleep 4244")
+                os.kill(event["pid"], signal.SIGSTOP)
+                os.kill(os.getpid(), signal.SIGINT)
+    assert run.return_code != 0
+    assert "sleep 4244" not in processes()
+    assert left(folder) == []
+
+
+def test_other_signals_before_it_do_not_keep_a_signal_from_the_run(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each look for an event is cut short over and over, up to the very moment in which it ends.
+    left_to_send = 3000
+
+    def interrupt(_number: int, _frame: object) -> None:
+        nonlocal left_to_send
+        left_to_send -= 1
+        if not left_to_send:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr("ringfence.runner._TICK_S", 0.02)
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with Run(job(folder, "sleep", "45")) as run:
+            for event in run:
+                if event["event"] == "runner_on_start":
+                    wait_for("sleep 45")
+                    signal.setitimer(signal.ITIMER_REAL, 0.001, 0.0002)
+                    started = time.monotonic()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert run.interrupted == "SIGINT"
+    assert time.monotonic() - started < 30
+
+
 def test_leaving_early_stops_the_run(folder: Path) -> None:
     with Run(job(folder, "sleep", "4243")) as run:
         for event in run:
