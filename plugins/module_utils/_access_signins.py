@@ -23,6 +23,7 @@ from typing import Any
 
 from ansible_collections.ringfence.hosting.plugins.module_utils._access_row import coverage
 from ansible_collections.ringfence.hosting.plugins.module_utils._host import Host, HostError
+from ansible_collections.ringfence.hosting.plugins.module_utils._sshd_log import JOURNAL_MATCH
 
 _UTMP = struct.Struct("=hxxi32s4s32s256shhiii16s20s")  # 384 bytes, see utmp(5)
 _USER_PROCESS = 7
@@ -173,11 +174,9 @@ def _rows(host: Host, path: str, query: str) -> list[tuple[Any, ...]] | None:
 def _journal(host: Host, found: SignIns, days: int) -> int | None:
     if not host.exists("/usr/bin/journalctl"):
         return None
-    # Anybody may log as "sshd", but not as root. The unit and the program are no help: journald
-    # looks them up in /proc, where a session that ended meanwhile is gone.
     argv = ["journalctl", "--quiet", "--no-pager", "--output=json", f"--since=-{days}d"]
     argv += ["--output-fields=MESSAGE", "--grep=^Accepted ", "--case-sensitive=true"]
-    argv += ["_UID=0", "SYSLOG_IDENTIFIER=sshd", "+", "_UID=0", "SYSLOG_IDENTIFIER=sshd-session"]
+    argv += JOURNAL_MATCH
     done = host.run(argv, timeout=_JOURNAL_SECONDS)
     if done.rc != 0 and done.err.strip():
         raise HostError(f"journalctl: {done.complaint()}")

@@ -14,6 +14,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from ansible_collections.ringfence.hosting.plugins.module_utils._sshd_log import JOURNAL_MATCH
+
 Site = Mapping[str, Any]
 
 KINDS = ("ssh", "wordpress", "joomla", "exploits", "gate", "users")
@@ -431,9 +433,7 @@ def _threshold_lines(jail: Jail, ignored: Sequence[str]) -> str:
 
 def _source_lines(jail: Jail, sources: Sources) -> list[str]:
     if jail.kind == "ssh":
-        # Not by unit or program: journald looks these up in /proc, where a session that ended
-        # meanwhile is gone. Who sent a line the kernel says, and nobody but root logs as root.
-        match = " + ".join(f"SYSLOG_IDENTIFIER={name} _UID=0" for name in ("sshd", "sshd-session"))
+        match = " ".join(JOURNAL_MATCH)
         return ["backend = systemd", "filter = sshd", f"journalmatch = {match}"]
     if jail.kind == "gate":
         match = "_SYSTEMD_UNIT=ringfence-gate.service"
