@@ -85,6 +85,7 @@ class RingfenceBans(ActionBase):
                 "since": int(aInfo["time"]),
                 "seconds": int(aInfo["bantime"]),
                 "failures": int(aInfo["failures"] or 0),
+                "restored": bool(aInfo["restored"]),
                 "site": str(self._captured(aInfo, "F-SITE")),
                 "matches": str(aInfo["matches"] or "")[-8000:],
             }

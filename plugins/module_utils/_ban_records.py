@@ -94,7 +94,10 @@ def lift(host: Host, subject: str, site: str, why: str, *, check: bool) -> dict[
 
 
 def _forget(host: Host, ban: Ban) -> None:
-    """fail2ban would bring its ban back at its next start."""
+    """A ban that fail2ban still counts keeps it from another.
+
+    One that does not answer, since it is down or starts, is told by the service once it is back.
+    """
     if ban.kind == store.ADDRESS:
         host.run([_CLIENT, "unban", ban.subject])
     else:

@@ -10,6 +10,7 @@ import json
 import os
 import select
 import socket
+import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +40,7 @@ _JOOMLA_EVERY = 3.0
 _PRUNE_EVERY = 6 * 3600.0
 _MAX_MESSAGE = 64 << 10
 _LISTED_MATCHES = 5
+_STARTS_WITHIN = 60
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -192,10 +194,19 @@ class Agent:
             since,
             since + int(message["seconds"]),
         )
+        if self._is_back(message, ban):
+            return {"lifted": subject}
         self._put(self.store.add(ban))
         for teller in self.tellers:
             teller.wake()
         return {"banned": subject}
+
+    def _is_back(self, message: dict[str, Any], ban: Ban) -> bool:
+        """Whether fail2ban, as it starts, brings a ban back that was lifted while it was away."""
+        if not message.get("restored") or not self.store.was_lifted(ban):
+            return False
+        self.pool.submit(_guarded, _have_forgotten, ban.jail, str(message["id"]))
+        return True
 
     def _put(self, *bans: Ban) -> None:
         """Make bans hold in the kernel, and in the web server."""
@@ -358,6 +369,8 @@ class Agent:
         reason = _REASONS["users"]
         ban = Ban(0, USER, user, site, jail, reason, self.host, 0, since, until)
         ban = ban._replace(failures=int(message.get("failures", 0)))
+        if self._is_back(message, ban._replace(subject=_decoded(user))):
+            return {"lifted": user}
         self.pool.submit(_guarded, self._shut_out, ban)
         return {"blocking": user}
 
@@ -454,6 +467,20 @@ def is_named(ban: Ban, wanted: str) -> bool:
         f"{ban.site} {ban.subject}",
         f"site={ban.site} user={ban.subject}",
     )
+
+
+def _have_forgotten(jail: str, name: str) -> None:
+    """Tell fail2ban of a lifted ban; while it starts, it does not listen yet."""
+    for _second in range(_STARTS_WITHIN):
+        done = subprocess.run(
+            ["/usr/bin/fail2ban-client", "set", jail, "unbanip", name],
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode == 0:
+            return
+        time.sleep(1)
+    _say(f"fail2ban still counts {plain(name)} as banned in {jail}")
 
 
 def _decoded(user: str) -> str:

@@ -128,6 +128,15 @@ class Store:
             [(now, why, ban.id) for ban in bans],
         )
 
+    def was_lifted(self, ban: Ban) -> bool:
+        """Whether a ban for the same rule was lifted at a time when this one had begun."""
+        row = self._db.execute(
+            "SELECT 1 FROM bans WHERE kind=? AND subject=? AND (kind<>? OR site=?) AND jail=?"
+            " AND source=? AND ended>=?",
+            (ban.kind, ban.subject, USER, ban.site, ban.jail, ban.source, ban.since),
+        ).fetchone()
+        return row is not None
+
     def to_send(self, peer: str, host: str, jails: set[str], now: int) -> list[Ban]:
         """Bans of addresses that this host made itself, and that a peer has not been told of."""
         rows = self._db.execute(

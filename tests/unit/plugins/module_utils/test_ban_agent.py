@@ -42,6 +42,29 @@ def test_a_ban_that_is_over_or_lifted_is_a_new_one_next_time(kept: Store) -> Non
     assert [row.id for row in kept.live(NOW + 130)] == [third.id]
 
 
+@pytest.mark.parametrize(
+    ("asked", "lifted"),
+    [
+        (ban(), True),
+        (ban(since=NOW + 30, until=NOW + 900), True),
+        (ban(since=NOW + 31), False),  # made after the lift
+        (ban("192.0.2.2"), False),
+        (ban(jail="another rule"), False),
+        (ban(source="web2"), False),
+        (ban(site="acme/blog"), True),  # an address is out for the whole host
+        (ban("mallory", kind=store.USER), True),
+        (ban("mallory", kind=store.USER, site="acme/blog"), False),
+    ],
+)
+def test_what_was_lifted_is_known_when_it_is_brought_back(
+    kept: Store, asked: store.Ban, lifted: bool
+) -> None:
+    rows = [kept.add(ban()), kept.add(ban("mallory", kind=store.USER))]
+    assert not kept.was_lifted(asked)
+    kept.end(rows, NOW + 30, "mistake")
+    assert kept.was_lifted(asked) is lifted
+
+
 def test_a_peer_is_told_once_and_again_when_a_ban_grows(kept: Store) -> None:
     kept.add(ban())
     kept.add(ban("192.0.2.2", source="web2"))
