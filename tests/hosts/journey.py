@@ -6,7 +6,7 @@ Before it is applied it is announced: by `--check`, on a host where everything i
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,13 @@ from tests.testinfra.readings import Reading
 
 # Not the guard is tried here: a busy machine may take its time.
 _PATIENT = ("-e", "ringfence_guard_timeout=600")
+_UPGRADE = """
+set -e
+apt-get -qq update
+DEBIAN_FRONTEND=noninteractive apt-get -qq -y --with-new-pkgs upgrade > /tmp/upgrade 2>&1
+grep '^Setting up' /tmp/upgrade || true
+rm /tmp/upgrade
+"""
 # What an agency would declare of the account that automation signs in with.
 OPERATOR = ("-e", '{"sudo_passwordless_rules": ["ops"], "ssh_allow_groups": ["ops"]}')
 
@@ -34,6 +41,16 @@ class Journey:
     again: Statuses
     read: dict[str, dict[str, str]]
     runs: dict[str, Done]
+
+
+def bring_up_to_date(fleet: Fleet, hosts: Iterable[str]) -> None:
+    """Install what came out since the image was made, and restart where there was anything.
+
+    An update in mid-journey would leave services that run what it replaced.
+    """
+    for host in hosts:
+        if fleet.exec(host, "sh", "-c", _UPGRADE, timeout=900).strip():
+            fleet.reboot(host)
 
 
 def travel(

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.fleet import Fleet
-from tests.hosts.journey import Journey, travel
+from tests.hosts.journey import Journey, bring_up_to_date, travel
 from tests.testinfra.readings import READINGS
 
 pytestmark = pytest.mark.hosts
@@ -35,6 +35,7 @@ MAY_BE_DONE_BY_THEN = ("auditing_integrity_database", "updates_supported_package
 @pytest.fixture(scope="module")
 def journey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Journey]:
     with Fleet(f"controls-{os.getpid()}", HOSTS) as fleet:
+        bring_up_to_date(fleet, HOSTS)
         yield travel(fleet, HOSTS, SHOWN, tmp_path_factory.mktemp("evidence"))
 
 
