@@ -71,8 +71,9 @@ def seat_judges(seats: list[Seat], rules: bytes) -> None:
     """Install Lynis and OpenSCAP on each, beside the rules."""
 
     def prepare(seat: Seat) -> None:
-        # tar, so that neither the folder nor the rules are ever half there.
-        seat.root(f"{_INSTALL} lynis openscap-scanner >/dev/null; install -d -m 700 {_FOLDER}")
+        # Lynis asks for new lists of packages, and our audit is to know of the same updates.
+        seat.root(f"apt-get -qq update && {_INSTALL} lynis openscap-scanner >/dev/null")
+        seat.root(f"install -d -m 700 {_FOLDER}")
         seat.root(f"cat > {_FOLDER}/rules.xml", stdin=rules)
         profile = "".join(f"skip-test={test}\n" for test in seat.skipped)
         seat.root("cat > /etc/lynis/custom.prf", stdin=profile.encode())
