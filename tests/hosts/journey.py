@@ -16,13 +16,8 @@ from tests.testinfra.readings import Reading
 
 # Not the guard is tried here: a busy machine may take its time.
 _PATIENT = ("-e", "ringfence_guard_timeout=600")
-_UPGRADE = """
-set -e
-apt-get -qq update
-DEBIAN_FRONTEND=noninteractive apt-get -qq -y --with-new-pkgs upgrade > /tmp/upgrade 2>&1
-grep '^Setting up' /tmp/upgrade || true
-rm /tmp/upgrade
-"""
+_WAITING = "apt-get -qq update && apt-get -qq -s upgrade --with-new-pkgs"
+_UPGRADE = "DEBIAN_FRONTEND=noninteractive apt-get -qq -y upgrade --with-new-pkgs"
 # What an agency would declare of the account that automation signs in with.
 OPERATOR = ("-e", '{"sudo_passwordless_rules": ["ops"], "ssh_allow_groups": ["ops"]}')
 
@@ -49,7 +44,8 @@ def bring_up_to_date(fleet: Fleet, hosts: Iterable[str]) -> None:
     An update in mid-journey would leave services that run what it replaced.
     """
     for host in hosts:
-        if fleet.exec(host, "sh", "-c", _UPGRADE, timeout=900).strip():
+        if "Inst " in sh(fleet, host, _WAITING):
+            sh(fleet, host, _UPGRADE)
             fleet.reboot(host)
 
 
