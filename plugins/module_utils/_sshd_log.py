@@ -7,7 +7,9 @@ from __future__ import annotations
 # Anybody may log as "sshd", but not as root, which the kernel tells. The unit and the program are
 # no help: journald looks them up in /proc, where a session that ended meanwhile is gone.
 JOURNAL_MATCH = (
-    *("SYSLOG_IDENTIFIER=sshd", "_UID=0"),
+    "SYSLOG_IDENTIFIER=sshd",
+    "_UID=0",
     "+",
-    *("SYSLOG_IDENTIFIER=sshd-session", "_UID=0"),
+    "SYSLOG_IDENTIFIER=sshd-session",
+    "_UID=0",
 )

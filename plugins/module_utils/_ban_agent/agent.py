@@ -194,19 +194,20 @@ class Agent:
             since,
             since + int(message["seconds"]),
         )
-        if self._is_back(message, ban):
-            return {"lifted": subject}
+        if self._was_lifted(message, ban):
+            return self._drop(message, ban)
         self._put(self.store.add(ban))
         for teller in self.tellers:
             teller.wake()
         return {"banned": subject}
 
-    def _is_back(self, message: dict[str, Any], ban: Ban) -> bool:
+    def _was_lifted(self, message: dict[str, Any], ban: Ban) -> bool:
         """Whether fail2ban, as it starts, brings a ban back that was lifted while it was away."""
-        if not message.get("restored") or not self.store.was_lifted(ban):
-            return False
+        return bool(message.get("restored")) and self.store.was_lifted(ban)
+
+    def _drop(self, message: dict[str, Any], ban: Ban) -> dict[str, Any]:
         self.pool.submit(_guarded, _have_forgotten, ban.jail, str(message["id"]))
-        return True
+        return {"lifted": ban.subject}
 
     def _put(self, *bans: Ban) -> None:
         """Make bans hold in the kernel, and in the web server."""
@@ -369,8 +370,8 @@ class Agent:
         reason = _REASONS["users"]
         ban = Ban(0, USER, user, site, jail, reason, self.host, 0, since, until)
         ban = ban._replace(failures=int(message.get("failures", 0)))
-        if self._is_back(message, ban._replace(subject=_decoded(user))):
-            return {"lifted": user}
+        if self._was_lifted(message, ban._replace(subject=_decoded(user))):
+            return self._drop(message, ban)
         self.pool.submit(_guarded, self._shut_out, ban)
         return {"blocking": user}
 
@@ -475,6 +476,7 @@ def _have_forgotten(jail: str, name: str) -> None:
         done = subprocess.run(
             ["/usr/bin/fail2ban-client", "set", jail, "unbanip", name],
             capture_output=True,
+            timeout=_STARTS_WITHIN,
             check=False,
         )
         if done.returncode == 0:

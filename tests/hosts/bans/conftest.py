@@ -217,7 +217,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 
 def _prepare(world: World) -> None:
-    numbers = " ".join(str(number) for number in range(100, 125))
+    numbers = " ".join(str(number) for number in range(100, 126))
     world.sh(
         ATTACKER,
         f"for n in {numbers} 200; do ip addr add {world.network}.$n/24 dev eth0; done",
