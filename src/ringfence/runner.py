@@ -124,6 +124,7 @@ class Run:
         # no SimpleQueue: one that a signal wakes just before its timeout waits without end
         self._events: queue.Queue[Any] = queue.Queue()
         self._pid: int | None = None
+        self._workers: set[int] = set()
         self._stage = -1
         self._deadline = 0.0
         self._handlers: dict[int, Any] = {}
@@ -148,6 +149,7 @@ class Run:
             self._stop("an error on the controller" if error else "the run was left early")
             for _event in self:
                 pass  # to the end: nothing of the run may outlive this object
+        self._end_workers()
         self._close_connections()
         shutil.rmtree(self._folder, ignore_errors=True)
         for number, handler in self._handlers.items():
@@ -255,11 +257,21 @@ class Run:
         self._stage = min(self._stage + 1, len(_ESCALATION) - 1)
         number, patience = _ESCALATION[self._stage]
         self._deadline = time.monotonic() + patience
+        self._workers |= _workers_of(self._pid)
         with suppress(ProcessLookupError, PermissionError):
             if number == signal.SIGKILL:
-                _kill_with_workers(self._pid)
+                os.killpg(self._pid, number)  # it leads a group of its own: the pty's session
             else:
                 os.kill(self._pid, number)
+
+    def _end_workers(self) -> None:
+        """Send what is left of the workers the signal that ansible-playbook ended by.
+
+        It may not have lived to pass it on, and a process that is just being started loses it.
+        """
+        for worker in self._workers:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(worker, _ESCALATION[self._stage][0])
 
     def _close_connections(self) -> None:
         """End the SSH connections that OpenSSH keeps open in the background for a next task."""
@@ -268,14 +280,19 @@ class Run:
             list(pool.map(_close_connection, sockets))
 
 
-def _kill_with_workers(pid: int) -> None:
-    """End ansible-playbook, and its workers: each leads a group of its own and would go on."""
-    workers = []
+def _workers_of(pid: int) -> set[int]:
+    """The workers of an ansible-playbook: forks of it, each of which leads a group of its own."""
     with suppress(OSError):
-        workers = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    for leader in (pid, *map(int, workers)):
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(leader, signal.SIGKILL)
+        own = _command_line(str(pid))
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+        return {int(child) for child in children if _command_line(child) == own}
+    return set()
+
+
+def _command_line(pid: str) -> bytes:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
 
 
 def _private_folder() -> Path:

@@ -163,6 +163,26 @@ def test_a_run_that_answers_no_signal_is_killed_with_its_workers(
     assert left(folder) == []
 
 
+_MISSES_THE_FIRST = """\
+import signal, time
+signal.signal(signal.SIGINT, lambda *_: signal.signal(signal.SIGINT, signal.SIG_DFL))
+end = time.monotonic() + 46
+while time.monotonic() < end: time.sleep(0.1)
+"""
+
+
+def test_a_process_that_missed_the_signal_is_sent_it_again(folder: Path) -> None:
+    (folder / "misses.py").write_text(_MISSES_THE_FIRST)
+    with Run(job(folder, sys.executable, "misses.py")) as run:
+        for event in run:
+            if event["event"] == "runner_on_start":
+                wait_for("misses.py")
+                time.sleep(0.5)
+                os.kill(os.getpid(), signal.SIGINT)
+    wait_for_end("misses.py")
+    assert left(folder) == []
+
+
 def test_other_signals_before_it_do_not_keep_a_signal_from_the_run(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,6 +266,14 @@ def everything(folder: Path) -> str:
 
 def processes() -> str:
     return subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+
+
+def wait_for_end(command: str) -> None:
+    for _try in range(50):
+        if command not in processes():
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"{command} still runs")
 
 
 def wait_for(command: str) -> None:
